@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * The limits on what a disk or a server may say, in one place.  Each number
+ * from outside is compared with one of these before it is used.  They are
+ * above anything that the reference tools write, and below what could hurt.
+ */
+
+#ifndef CLEVIS_BOUNDS_H
+#define CLEVIS_BOUNDS_H
+
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+
+/* LUKS2 has two metadata areas of 16 KiB to 4 MiB each (section 2.1). */
+#define BOUND_LUKS2_METADATA (4 * MIB)
+
+/* Largest keyslots area that cryptsetup makes (LUKS2_MAX_KEYSLOTS_SIZE). */
+#define BOUND_LUKS2_KEYSLOTS (128 * MIB)
+
+/* A LUKS1 header with eight keyslots is 2 MiB; alignment of the payload can
+ * make the gap larger.
+ */
+#define BOUND_LUKS1_HEADER (16 * MIB)
+
+/* One extent to fetch; a message of libguestfs holds less than 4 MiB. */
+#define BOUND_EXTENT (2 * MIB)
+
+/* Cost of one keyslot.  cryptsetup calibrates for 2 seconds, which gives
+ * some 10 million pbkdf2 iterations on the fastest processors of today and
+ * argon2 with at most 1 GiB; 4 GiB is the maximum of the format.  The
+ * argon2 product (passes times memory) bounds the time.
+ */
+#define BOUND_PBKDF2_ITERATIONS 200000000U
+#define BOUND_ARGON2_MEMORY (4 * 1024 * 1024U)          /* KiB */
+#define BOUND_ARGON2_WORK (256 * 1024 * 1024ULL)        /* KiB x passes */
+
+/* A JWE of a tang pin is about 2 KiB, and sss nests them in base64.  This
+ * bounds the plaintext too.
+ */
+#define BOUND_JWE (1 * MIB)
+
+/* The pin tree. */
+#define BOUND_PIN_DEPTH 8
+#define BOUND_PIN_CHILDREN 64
+#define BOUND_PIN_TOTAL 256
+#define BOUND_PIN_NAME 64
+#define BOUND_URL 2048
+#define BOUND_ADV_KEYS 64
+#define BOUND_SSS_PRIME_BITS 521
+
+/* What a server may send. */
+#define BOUND_REPLY_BODY (64 * KIB)
+#define BOUND_REPLY_HEADERS (64 * KIB)
+
+#endif /* CLEVIS_BOUNDS_H */

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Memory for keys: locked, left out of core dumps, wiped on release.  It is
+ * the secure heap of OpenSSL (OPENSSL_secure_malloc(3)), sized here.  Only
+ * secret.c touches locked memory.
+ */
+
+#ifndef CLEVIS_SECRET_H
+#define CLEVIS_SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A key or passphrase: bytes, not a string, although a NUL that is not
+ * counted in len follows them so that C libraries can be handed data.
+ */
+struct secret {
+  size_t len;              /* bytes */
+  unsigned char *data;     /* in locked memory */
+};
+
+/* Set up the secure heap, and jansson to use it between secret_json_begin
+ * and secret_json_end.  Must be called once, before any other use of jansson,
+ * libjose or libcryptsetup in the process.
+ *
+ * Returns 0 if keys are locked in memory and kept out of core dumps, 1 if
+ * the system did not allow that (RLIMIT_MEMLOCK; the caller may warn: keys
+ * are still wiped), -1 if there is no memory at all.
+ */
+extern int secret_init (void);
+
+/* A new secret of len zero bytes, or NULL if locked memory is exhausted. */
+extern struct secret *secret_new (size_t len);
+
+/* A new secret with a copy of len bytes of data, or NULL. */
+extern struct secret *secret_copy (const void *data, size_t len);
+
+/* Make a secret shorter; the bytes cut off are wiped.  len <= s->len. */
+extern void secret_truncate (struct secret *s, size_t len);
+
+/* Wipe and release.  s may be NULL. */
+extern void secret_free (struct secret *s);
+
+/* The same bytes?  Takes the same time wherever they differ. */
+extern bool secret_equal (const struct secret *a, const struct secret *b);
+
+/* While a thread is between begin and end, the JSON values that it makes are
+ * put in locked memory; they are wiped when released, at any time later.
+ * Calls nest.  For private JWKs and the results of a key exchange.
+ */
+extern void secret_json_begin (void);
+extern void secret_json_end (void);
+
+extern void secret_freep (struct secret **s);
+extern void secret_json_endp (const int *unused);
+
+#define CLEANUP_SECRET __attribute__ ((cleanup (secret_freep)))
+
+/* Locked JSON until the end of the enclosing block. */
+#define SECRET_JSON_SCOPE                                               \
+  __attribute__ ((cleanup (secret_json_endp), unused))                  \
+  const int secret_json_scope = (secret_json_begin (), 0)
+
+#endif /* CLEVIS_SECRET_H */
