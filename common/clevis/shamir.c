@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Lagrange interpolation at 0 with OpenSSL's big numbers, in its secure heap.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bn.h>
+
+#include "bounds.h"
+#include "cleanups.h"
+#include "gettext-compat.h"
+#include "shamir.h"
+
+struct shamir {
+  BN_CTX *ctx;
+  BIGNUM *p;
+  size_t len;                           /* bytes of p */
+  BIGNUM *x[BOUND_PIN_CHILDREN];
+  BIGNUM *y[BOUND_PIN_CHILDREN];
+  size_t n;
+};
+
+struct shamir *
+shamir_new (const unsigned char *p, size_t len, struct clevis_error *err)
+{
+  struct shamir *sh = calloc (1, sizeof *sh);
+
+  if (sh == NULL || (sh->ctx = BN_CTX_secure_new ()) == NULL ||
+      (sh->p = BN_bin2bn (p, len, NULL)) == NULL) {
+    clevis_error_errno (err, ENOMEM, "sss");
+    shamir_free (sh);
+    return NULL;
+  }
+  sh->len = len;
+  /* The length of p fixes that of the shares, so it has no leading zeroes;
+   * the size is checked before the primality test, which would take long.
+   */
+  if (len == 0 || BN_num_bits (sh->p) > BOUND_SSS_PRIME_BITS ||
+      (size_t) BN_num_bytes (sh->p) != len || !BN_is_odd (sh->p) ||
+      BN_check_prime (sh->p, sh->ctx, NULL) != 1) {
+    clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                      _("p is not an odd prime of at most %d bits"),
+                      BOUND_SSS_PRIME_BITS);
+    shamir_free (sh);
+    return NULL;
+  }
+  return sh;
+}
+
+void
+shamir_free (struct shamir *sh)
+{
+  size_t i;
+
+  if (sh == NULL)
+    return;
+  for (i = 0; i < sh->n; ++i) {
+    BN_clear_free (sh->x[i]);
+    BN_clear_free (sh->y[i]);
+  }
+  BN_free (sh->p);
+  BN_CTX_free (sh->ctx);
+  free (sh);
+}
+
+static bool
+seen (const struct shamir *sh, const BIGNUM *x)
+{
+  size_t i;
+
+  for (i = 0; i < sh->n; ++i)
+    if (BN_cmp (sh->x[i], x) == 0)
+      return true;
+  return false;
+}
+
+int
+shamir_add (struct shamir *sh, const struct secret *share,
+            struct clevis_error *err)
+{
+  BIGNUM *x, *y;
+
+  if (share->len != 2 * sh->len)
+    return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                             _("a share has %zu bytes instead of %zu"),
+                             share->len, 2 * sh->len);
+  if (sh->n == BOUND_PIN_CHILDREN)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT, _("too many shares"));
+  x = BN_secure_new ();
+  y = BN_secure_new ();
+  if (x == NULL || y == NULL ||
+      BN_bin2bn (share->data, sh->len, x) == NULL ||
+      BN_bin2bn (share->data + sh->len, sh->len, y) == NULL) {
+    BN_clear_free (x);
+    BN_clear_free (y);
+    return clevis_error_errno (err, ENOMEM, _("locked memory"));
+  }
+  if (BN_is_zero (x) || BN_cmp (x, sh->p) >= 0 || BN_cmp (y, sh->p) >= 0 ||
+      seen (sh, x)) {
+    BN_clear_free (x);
+    BN_clear_free (y);
+    return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                             _("a share is not a point of its own modulo p"));
+  }
+  sh->x[sh->n] = x;
+  sh->y[sh->n] = y;
+  sh->n++;
+  return 0;
+}
+
+size_t
+shamir_count (const struct shamir *sh)
+{
+  return sh->n;
+}
+
+/* term = y_j times the product over m != j of x_m / (x_m - x_j), modulo p. */
+static bool
+lagrange_term (const struct shamir *sh, size_t j, BIGNUM *term)
+{
+  BIGNUM *num, *den, *diff;
+  bool ok;
+  size_t m;
+
+  BN_CTX_start (sh->ctx);
+  num = BN_CTX_get (sh->ctx);
+  den = BN_CTX_get (sh->ctx);
+  diff = BN_CTX_get (sh->ctx);
+  ok = diff != NULL && BN_one (num) && BN_one (den);
+  for (m = 0; ok && m < sh->n; ++m)
+    ok = m == j ||
+      (BN_mod_mul (num, num, sh->x[m], sh->p, sh->ctx) &&
+       BN_mod_sub (diff, sh->x[m], sh->x[j], sh->p, sh->ctx) &&
+       BN_mod_mul (den, den, diff, sh->p, sh->ctx));
+  ok = ok && BN_mod_inverse (den, den, sh->p, sh->ctx) != NULL &&
+    BN_mod_mul (term, num, den, sh->p, sh->ctx) &&
+    BN_mod_mul (term, term, sh->y[j], sh->p, sh->ctx);
+  BN_CTX_end (sh->ctx);
+  return ok;
+}
+
+struct secret *
+shamir_combine (const struct shamir *sh, struct clevis_error *err)
+{
+  struct secret *out = secret_new (sh->len);
+  BIGNUM *sum, *term;
+  bool ok;
+  size_t j;
+
+  BN_CTX_start (sh->ctx);
+  sum = BN_CTX_get (sh->ctx);
+  term = BN_CTX_get (sh->ctx);
+  ok = out != NULL && term != NULL;
+  if (ok)
+    BN_zero (sum);
+  for (j = 0; ok && j < sh->n; ++j)
+    ok = lagrange_term (sh, j, term) &&
+      BN_mod_add (sum, sum, term, sh->p, sh->ctx);
+  ok = ok && BN_bn2binpad (sum, out->data, sh->len) == (int) sh->len;
+  BN_CTX_end (sh->ctx);
+  if (!ok) {
+    secret_free (out);
+    clevis_error_errno (err, ENOMEM, _("locked memory"));
+    return NULL;
+  }
+  return out;
+}
