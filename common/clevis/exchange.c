@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * The exchange of all devices: starts the pins of all bindings, sends what
+ * they recover to the verifier, and settles each device by the first keyslot
+ * that accepts, or by the last binding that fails.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanups.h"
+#include "clock.h"
+#include "exchange-private.h"
+#include "exchange.h"
+#include "gettext-compat.h"
+#include "http.h"
+#include "verify.h"
+
+struct device;
+
+/* What the run of a binding needs beyond what callers see. */
+struct run {
+  struct device *device;
+  struct binding *binding;
+  struct verify_job job;
+  bool ended;              /* the binding has failed or won */
+};
+
+struct device {
+  struct exchange_device pub; /* what callers see */
+  struct run *runs;        /* one for each binding */
+};
+
+struct exchange {
+  struct http *http;
+  struct verifier *verifier;
+  struct device **devices;
+  size_t nr_devices;
+  size_t nr_pending;       /* devices that are not settled */
+  bool started;
+  double start;            /* of the clock */
+};
+
+static void
+wake (void *opaque)
+{
+  http_wakeup (opaque);
+}
+
+struct exchange *
+exchange_new (const struct policy *policy, struct clevis_error *err)
+{
+  struct exchange *ex = calloc (1, sizeof *ex);
+
+  if (ex == NULL) {
+    clevis_error_errno (err, errno, _("exchange"));
+    return NULL;
+  }
+  ex->http = http_new (policy, err);
+  if (ex->http)
+    ex->verifier = verifier_new (wake, ex->http, err);
+  if (ex->verifier == NULL) {
+    exchange_free (ex);
+    return NULL;
+  }
+  return ex;
+}
+
+static void
+free_device (struct device *device)
+{
+  size_t i;
+
+  if (device == NULL)
+    return;
+  for (i = 0; i < device->pub.nr_bindings; ++i) {
+    pin_free (device->pub.bindings[i].pin);
+    clevis_error_clear (&device->pub.bindings[i].error);
+    clevis_error_clear (&device->runs[i].job.error);
+  }
+  free (device->pub.bindings);
+  free (device->runs);
+  secret_free (device->pub.key);
+  clevis_error_clear (&device->pub.error);
+  free (device);
+}
+
+/* The verifier goes first, since its jobs are the devices', and the transfers
+ * of the pins before the transport that they are on.
+ */
+void
+exchange_free (struct exchange *ex)
+{
+  size_t i, j;
+
+  if (ex == NULL)
+    return;
+  for (i = 0; i < ex->nr_devices; ++i)
+    for (j = 0; j < ex->devices[i]->pub.nr_bindings; ++j)
+      atomic_store (&ex->devices[i]->runs[j].job.skip, true);
+  verifier_free (ex->verifier);
+  for (i = 0; i < ex->nr_devices; ++i)
+    free_device (ex->devices[i]);
+  free (ex->devices);
+  http_free (ex->http);
+  free (ex);
+}
+
+struct http *
+exchange_http (struct exchange *ex)
+{
+  return ex->http;
+}
+
+size_t
+exchange_nr_devices (const struct exchange *ex)
+{
+  return ex->nr_devices;
+}
+
+const struct exchange_device *
+exchange_device (const struct exchange *ex, size_t i)
+{
+  return &ex->devices[i]->pub;
+}
+
+/* Where in the world an error happened, as far as it does not know. */
+static void
+add_context (struct clevis_error *err, const struct exchange_device *device,
+             const struct binding *binding)
+{
+  if (err->code == CLEVIS_OK)
+    return;
+  if (err->device == NULL)
+    err->device = strdup (luks_device (device->luks));
+  if (err->token == -1)
+    err->token = binding->token->id;
+}
+
+/* Parse the tokens of a device that Clevis made. */
+static int
+add_bindings (struct device *device, const struct luks_token *tokens,
+              size_t nr)
+{
+  const struct clevis_error empty = CLEVIS_ERROR_INIT;
+  struct binding *b;
+  size_t i;
+
+  device->pub.bindings = calloc (nr + 1, sizeof *device->pub.bindings);
+  device->runs = calloc (nr + 1, sizeof *device->runs);
+  if (device->pub.bindings == NULL || device->runs == NULL)
+    return -1;
+  for (i = 0; i < nr; ++i) {
+    if (strcmp (tokens[i].type, "clevis") != 0)
+      continue;
+    b = &device->pub.bindings[device->pub.nr_bindings];
+    b->error = empty;
+    b->token = &tokens[i];
+    device->runs[device->pub.nr_bindings].job.error = empty;
+    device->pub.nr_bindings++;
+    if (tokens[i].jwe)
+      b->pin = pin_parse (tokens[i].jwe, &b->error);
+    if (tokens[i].stale)
+      clevis_error_set (&b->error, CLEVIS_ERR_TOKEN,
+                        _("stale token: %s"), tokens[i].stale);
+    else if (tokens[i].jwe == NULL)
+      clevis_error_set (&b->error, CLEVIS_ERR_TOKEN,
+                        _("the token has no JWE"));
+    add_context (&b->error, &device->pub, b);
+  }
+  return 0;
+}
+
+int
+exchange_add (struct exchange *ex, struct luks *luks,
+              struct clevis_error *err)
+{
+  const struct clevis_error empty = CLEVIS_ERROR_INIT;
+  struct device *device = calloc (1, sizeof *device), **devices;
+  const struct luks_token *tokens;
+  size_t nr;
+
+  devices = reallocarray (ex->devices, ex->nr_devices + 1, sizeof *devices);
+  if (devices)
+    ex->devices = devices;
+  if (device) {
+    device->pub.luks = luks;
+    device->pub.keyslot = -1;
+    device->pub.error = empty;
+    tokens = luks_tokens (luks, &nr);
+  }
+  if (devices == NULL || device == NULL ||
+      add_bindings (device, tokens, nr) == -1) {
+    free_device (device);
+    return clevis_error_errno (err, ENOMEM, _("exchange"));
+  }
+  ex->devices[ex->nr_devices] = device;
+  return ex->nr_devices++;
+}
+
+/* Nothing of this device is needed any more. */
+static void
+settle (struct exchange *ex, struct device *device,
+        enum exchange_status status)
+{
+  size_t i;
+
+  device->pub.status = status;
+  device->pub.seconds = clock_now () - ex->start;
+  ex->nr_pending--;
+  for (i = 0; i < device->pub.nr_bindings; ++i) {
+    if (device->pub.bindings[i].pin)
+      pin_cancel (device->pub.bindings[i].pin);
+    atomic_store (&device->runs[i].job.skip, true);
+  }
+}
+
+static void
+settle_failed (struct exchange *ex, struct device *device)
+{
+  const struct binding *b, *chosen = &device->pub.bindings[0];
+  struct clevis_error *err = &device->pub.error;
+  size_t i, n = device->pub.nr_bindings;
+
+  for (i = 0; i < n; ++i) {
+    b = &device->pub.bindings[i];
+    if (b->error.code == CLEVIS_ERR_UNREACHABLE) {
+      chosen = b;
+      break;
+    }
+  }
+  if (n == 1)
+    clevis_error_set (err, chosen->error.code,
+                      _("could not be unlocked: its Clevis binding failed"));
+  else
+    clevis_error_set (err, chosen->error.code,
+                      _("could not be unlocked: all of its %zu Clevis "
+                        "bindings failed"), n);
+  err->device = strdup (luks_device (device->pub.luks));
+  settle (ex, device, EXCHANGE_FAILED);
+}
+
+/* A binding has failed for the reason in its error. */
+static void
+binding_failed (struct exchange *ex, struct run *run)
+{
+  struct device *device = run->device;
+  size_t i;
+
+  run->ended = true;
+  add_context (&run->binding->error, &device->pub, run->binding);
+  if (device->pub.status != EXCHANGE_PENDING)
+    return;
+  for (i = 0; i < device->pub.nr_bindings; ++i)
+    if (!device->runs[i].ended)
+      return;
+  settle_failed (ex, device);
+}
+
+static void
+submit (struct exchange *ex, struct run *run)
+{
+  struct verify_job *job = &run->job;
+
+  job->luks = run->device->pub.luks;
+  job->keyslots = run->binding->token->keyslots;
+  job->nr_keyslots = run->binding->token->nr_keyslots;
+  job->passphrase = run->binding->pin->plaintext;
+  job->opaque = run;
+  if (verifier_submit (ex->verifier, job, &run->binding->error) == -1)
+    binding_failed (ex, run);
+}
+
+static void
+leaf_context (struct pin *leaf, void *opaque)
+{
+  struct run *run = opaque;
+
+  if (leaf->error.code == CLEVIS_OK)
+    return;
+  add_context (&leaf->error, &run->device->pub, run->binding);
+  if (leaf->error.pin == NULL)
+    leaf->error.pin = strdup (leaf->path);
+  if (leaf->error.url == NULL && leaf->url)
+    leaf->error.url = strdup (leaf->url);
+}
+
+void
+exchange_pin_ended (struct exchange *ex, struct pin *root)
+{
+  struct run *run = root->owner;
+
+  if (run->device->pub.status != EXCHANGE_PENDING || run->ended)
+    return;
+  pin_foreach_leaf (root, leaf_context, run);
+  if (root->state == PIN_DONE)
+    submit (ex, run);
+  else {
+    clevis_error_copy (&run->binding->error, &root->error);
+    if (run->binding->error.pin == NULL)
+      run->binding->error.pin = strdup (root->path);
+    binding_failed (ex, run);
+  }
+}
+
+/* A passphrase was tried on its keyslots. */
+static void
+verified (struct exchange *ex, struct run *run)
+{
+  struct device *device = run->device;
+  struct verify_job *job = &run->job;
+  struct pin *pin = run->binding->pin;
+
+  run->binding->verify_seconds = job->seconds;
+  if (device->pub.status != EXCHANGE_PENDING)
+    return;
+  if (job->keyslot == -1) {
+    clevis_error_copy (&run->binding->error, &job->error);
+    binding_failed (ex, run);
+    return;
+  }
+  device->pub.key = pin->plaintext;
+  pin->plaintext = NULL;
+  device->pub.keyslot = job->keyslot;
+  device->pub.by = run->binding;
+  settle (ex, device, EXCHANGE_UNLOCKED);
+}
+
+/* Start all bindings of a device.  One that is broken has failed before. */
+static void
+start_device (struct exchange *ex, struct device *device)
+{
+  struct run *run;
+  size_t i;
+
+  if (device->pub.nr_bindings == 0) {
+    settle (ex, device, EXCHANGE_UNBOUND);
+    return;
+  }
+  for (i = 0; i < device->pub.nr_bindings; ++i) {
+    run = &device->runs[i];
+    run->device = device;
+    run->binding = &device->pub.bindings[i];
+  }
+  for (i = 0; i < device->pub.nr_bindings; ++i) {
+    run = &device->runs[i];
+    if (device->pub.status != EXCHANGE_PENDING)
+      return;
+    if (run->binding->error.code != CLEVIS_OK) {
+      binding_failed (ex, run);
+      continue;
+    }
+    run->binding->pin->owner = run;
+    pin_start (run->binding->pin, ex);
+  }
+}
+
+static void
+start_all (struct exchange *ex)
+{
+  size_t i;
+
+  ex->started = true;
+  ex->start = clock_now ();
+  ex->nr_pending = ex->nr_devices;
+  for (i = 0; i < ex->nr_devices; ++i)
+    start_device (ex, ex->devices[i]);
+}
+
+static void
+take_verified (struct exchange *ex)
+{
+  struct verify_job *job;
+
+  while ((job = verifier_next (ex->verifier)) != NULL)
+    verified (ex, job->opaque);
+}
+
+/* A job that is still being worked on when all devices are settled belongs to
+ * a device that another binding has opened; exchange_free waits for it.
+ */
+int
+exchange_step (struct exchange *ex, int ms, struct clevis_error *err)
+{
+  if (!ex->started)
+    start_all (ex);
+  take_verified (ex);
+  if (ex->nr_pending == 0)
+    return 0;
+  if (http_step (ex->http, ms, err) == -1)
+    return -1;
+  take_verified (ex);
+  return ex->nr_pending > 0;
+}
+
+struct secret *
+exchange_take_key (struct exchange *ex, size_t i)
+{
+  struct secret *key = ex->devices[i]->pub.key;
+
+  ex->devices[i]->pub.key = NULL;
+  return key;
+}
