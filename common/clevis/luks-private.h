@@ -45,6 +45,11 @@ struct luks {
   size_t nr_tokens;
   uint32_t digest_iterations; /* largest of the header's digests */
 
+  /* The volume key, if a keyslot that is not cheap has been verified: the
+   * quick header needs it, and would pay for that keyslot once more.
+   */
+  struct secret *volume_key;
+
   /* Owners of strings and arrays that info, keyslots and tokens point to. */
   void **owned;
   size_t nr_owned;
@@ -68,6 +73,9 @@ extern const char *luks_own_printf (struct luks *luks, const char *fmt, ...)
  */
 extern int luks1_read (struct luks *luks, struct clevis_error *err);
 extern int luks2_read (struct luks *luks, struct clevis_error *err);
+
+/* Does opening this keyslot cost next to nothing? */
+extern bool luks_is_cheap (const struct luks_keyslot *k);
 
 /* Mark each Clevis token that cannot serve as stale. */
 extern int luks_mark_stale (struct luks *luks, struct clevis_error *err);
