@@ -26,6 +26,11 @@
 /* One extent to fetch; a message of libguestfs holds less than 4 MiB. */
 #define BOUND_EXTENT (2 * MIB)
 
+/* Bytes of a volume key: cryptsetup makes at most 64, and accepts no more than
+ * 512 (MAX_KEY_SIZE in its LUKS code).
+ */
+#define BOUND_VOLUME_KEY 512
+
 /* Cost of one keyslot.  cryptsetup calibrates for 2 seconds, which gives
  * some 10 million pbkdf2 iterations on the fastest processors of today and
  * argon2 with at most 1 GiB; 4 GiB is the maximum of the format.  The
@@ -52,5 +57,13 @@
 /* What a server may send. */
 #define BOUND_REPLY_BODY (64 * KIB)
 #define BOUND_REPLY_HEADERS (64 * KIB)
+#define BOUND_RETRY_AFTER 3600  /* seconds */
+
+/* A folder with Tang's keys: the user's own, so these catch mistakes. */
+#define BOUND_KEY_FILE (64 * KIB)
+#define BOUND_KEY_FILES 1024
+
+/* A file of offline requests or replies; one takes about 500 bytes. */
+#define BOUND_OFFLINE_FILE (64 * MIB)
 
 #endif /* CLEVIS_BOUNDS_H */

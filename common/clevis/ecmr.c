@@ -75,23 +75,39 @@ ecmr_public (const json_t *jwk, const char *what, enum clevis_code code,
   return copy;
 }
 
+/* A new private key in locked memory. */
+static json_t *
+generate (const char *curve, struct clevis_error *err)
+{
+  SECRET_JSON_SCOPE;
+  json_t *key = json_pack ("{s:s, s:s}", "alg", "ECMR", "crv", curve);
+
+  if (key == NULL || !jose_jwk_gen (jose_quiet_cfg (), key)) {
+    json_decref (key);
+    clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                      _("cannot make an ephemeral key"));
+    return NULL;
+  }
+  /* Made by jose_jwk_gen; exchange is all that this key is for. */
+  json_object_del (key, "key_ops");
+  return key;
+}
+
+json_t *
+ecmr_random (const char *curve, struct clevis_error *err)
+{
+  CLEANUP_JSON json_t *key = generate (curve, err);
+
+  return key ? ecmr_public (key, "", CLEVIS_ERR_SYSTEM, err) : NULL;
+}
+
 json_t *
 ecmr_blind (const json_t *epk, json_t **eph, struct clevis_error *err)
 {
-  json_t *key, *x;
+  json_t *key = generate (ecmr_curve (epk), err), *x;
 
-  {
-    SECRET_JSON_SCOPE;
-    key = json_pack ("{s:s, s:s}", "alg", "ECMR", "crv", ecmr_curve (epk));
-    if (key == NULL || !jose_jwk_gen (jose_quiet_cfg (), key)) {
-      json_decref (key);
-      clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                        _("cannot make an ephemeral key"));
-      return NULL;
-    }
-    /* Made by jose_jwk_gen; exchange is all that this key is for. */
-    json_object_del (key, "key_ops");
-  }
+  if (key == NULL)
+    return NULL;
 
   x = jose_jwk_exc (jose_quiet_cfg (), epk, key);
   if (x == NULL) {

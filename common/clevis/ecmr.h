@@ -39,6 +39,11 @@ extern const char *ecmr_curve (const json_t *jwk);
 extern json_t *ecmr_blind (const json_t *epk, json_t **eph,
                            struct clevis_error *err);
 
+/* A random point of a curve ("P-521"), as a public JWK.  Returns NULL with
+ * CLEVIS_ERR_SYSTEM.
+ */
+extern json_t *ecmr_random (const char *curve, struct clevis_error *err);
+
 /* Make the key K of a reply, in locked memory.
  *
  *   server  S, from ecmr_public

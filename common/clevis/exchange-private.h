@@ -9,10 +9,10 @@
 
 #include "exchange.h"
 
-struct http;
+struct requests;
 
-/* The transport of this exchange. */
-extern struct http *exchange_http (struct exchange *ex);
+/* Where pins ask their questions. */
+extern struct requests *exchange_requests (struct exchange *ex);
 
 /* The root of a binding is PIN_DONE or PIN_FAILED. */
 extern void exchange_pin_ended (struct exchange *ex, struct pin *root);

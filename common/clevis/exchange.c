@@ -17,7 +17,7 @@
 #include "exchange-private.h"
 #include "exchange.h"
 #include "gettext-compat.h"
-#include "http.h"
+#include "request.h"
 #include "verify.h"
 
 struct device;
@@ -36,7 +36,7 @@ struct device {
 };
 
 struct exchange {
-  struct http *http;
+  struct requests *requests;
   struct verifier *verifier;
   struct device **devices;
   size_t nr_devices;
@@ -48,7 +48,7 @@ struct exchange {
 static void
 wake (void *opaque)
 {
-  http_wakeup (opaque);
+  requests_wakeup (opaque);
 }
 
 struct exchange *
@@ -60,9 +60,9 @@ exchange_new (const struct policy *policy, struct clevis_error *err)
     clevis_error_errno (err, errno, _("exchange"));
     return NULL;
   }
-  ex->http = http_new (policy, err);
-  if (ex->http)
-    ex->verifier = verifier_new (wake, ex->http, err);
+  ex->requests = requests_new (policy, err);
+  if (ex->requests)
+    ex->verifier = verifier_new (wake, ex->requests, err);
   if (ex->verifier == NULL) {
     exchange_free (ex);
     return NULL;
@@ -89,8 +89,8 @@ free_device (struct device *device)
   free (device);
 }
 
-/* The verifier goes first, since its jobs are the devices', and the transfers
- * of the pins before the transport that they are on.
+/* The verifier goes first, since its jobs are the devices'; then the pins, which
+ * cancel their requests.
  */
 void
 exchange_free (struct exchange *ex)
@@ -106,14 +106,14 @@ exchange_free (struct exchange *ex)
   for (i = 0; i < ex->nr_devices; ++i)
     free_device (ex->devices[i]);
   free (ex->devices);
-  http_free (ex->http);
+  requests_free (ex->requests);
   free (ex);
 }
 
-struct http *
-exchange_http (struct exchange *ex)
+struct requests *
+exchange_requests (struct exchange *ex)
 {
-  return ex->http;
+  return ex->requests;
 }
 
 size_t
@@ -391,7 +391,7 @@ exchange_step (struct exchange *ex, int ms, struct clevis_error *err)
   take_verified (ex);
   if (ex->nr_pending == 0)
     return 0;
-  if (http_step (ex->http, ms, err) == -1)
+  if (requests_step (ex->requests, ms, err) == -1)
     return -1;
   take_verified (ex);
   return ex->nr_pending > 0;

@@ -29,6 +29,7 @@ struct http {
   const struct policy *policy;
   CURLM *multi;
   struct curl_slist *headers;
+  struct curl_slist *resolves;
   struct http_transfer *transfers;      /* list of all that are running */
   size_t nr_transfers;
 };
@@ -38,11 +39,14 @@ struct http_transfer {
   struct http_transfer *next, **prev;
   CURL *easy;
   const struct url *base;
-  char *body;                           /* of the request */
+  bool trusted;
+  const char *proxy;                    /* NULL: the server itself */
+  char *body;                           /* of the request; NULL: GET */
   char *reply;                          /* of the server, so far */
   size_t reply_len, headers_len;
   char address[NI_MAXHOST];             /* tried last; "" if none */
   struct clevis_error refused;          /* by the policy, at connect time */
+  char detail[CURL_ERROR_SIZE];         /* curl's own words */
   http_done_fn done;
   void *opaque;
 };
@@ -57,6 +61,21 @@ global_init (void)
   done = true;
 }
 
+static int
+add_resolves (struct http *http)
+{
+  const char *const *entry;
+  struct curl_slist *list;
+
+  for (entry = policy_resolves (http->policy); *entry; ++entry) {
+    list = curl_slist_append (http->resolves, *entry);
+    if (list == NULL)
+      return -1;
+    http->resolves = list;
+  }
+  return 0;
+}
+
 struct http *
 http_new (const struct policy *policy, struct clevis_error *err)
 {
@@ -69,7 +88,8 @@ http_new (const struct policy *policy, struct clevis_error *err)
     http->headers = curl_slist_append (NULL,
                                        "Content-Type: application/jwk+json");
   }
-  if (http == NULL || http->multi == NULL || http->headers == NULL) {
+  if (http == NULL || http->multi == NULL || http->headers == NULL ||
+      add_resolves (http) == -1) {
     clevis_error_errno (err, ENOMEM, "libcurl");
     http_free (http);
     return NULL;
@@ -86,11 +106,13 @@ http_free (struct http *http)
     http_cancel (http->transfers);
   curl_multi_cleanup (http->multi);
   curl_slist_free_all (http->headers);
+  curl_slist_free_all (http->resolves);
   free (http);
 }
 
 /* curl asks for a socket to an address that it has resolved: the one place
- * where the address that is really connected to is known.
+ * where the address that is really connected to is known.  A proxy and a
+ * mapped server are the user's word.
  */
 static curl_socket_t
 open_socket (void *opaque, curlsocktype purpose, struct curl_sockaddr *addr)
@@ -102,7 +124,8 @@ open_socket (void *opaque, curlsocktype purpose, struct curl_sockaddr *addr)
                    NULL, 0, NI_NUMERICHOST) != 0)
     t->address[0] = '\0';
   clevis_error_clear (&t->refused);
-  if (policy_check_address (t->http->policy, &target, &addr->addr,
+  if (!t->trusted && !t->proxy &&
+      policy_check_address (t->http->policy, &target, &addr->addr,
                             &t->refused) == -1)
     return CURL_SOCKET_BAD;
   return socket (addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
@@ -140,43 +163,73 @@ take_header (char *data, size_t size, size_t nmemb, void *opaque)
   return len;
 }
 
-/* Options as curl_easy_setopt(3) has them; 0 if all were taken. */
+/* Set an option; 0 if curl takes it. */
+#define SET(t, option, value) \
+  (curl_easy_setopt ((t)->easy, CURLOPT_##option, value) != CURLE_OK)
+
+/* TLS: the system's trust store or the user's CA, and his certificate. */
 static int
-set_options (struct http_transfer *t, const char *url)
+set_tls (struct http_transfer *t, const struct policy_settings *settings)
 {
-  const struct http *http = t->http;
-  long ms = policy_timeout (http->policy);
+  int r = SET (t, SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+
+  if (settings->cacert) {
+    r |= SET (t, CAINFO, settings->cacert);
+    r |= SET (t, CAPATH, NULL);
+  }
+  if (settings->cert)
+    r |= SET (t, SSLCERT, settings->cert);
+  if (settings->key)
+    r |= SET (t, SSLKEY, settings->key);
+  if (t->body == NULL)          /* preflight wants to know the expiry */
+    r |= SET (t, CERTINFO, 1L);
+  return r;
+}
+
+/* What may be spoken, to whom, and how long. */
+static int
+set_limits (struct http_transfer *t, const struct policy_settings *settings)
+{
   int r = 0;
 
-#define SET(option, value) \
-  r |= curl_easy_setopt (t->easy, CURLOPT_##option, value) != CURLE_OK
-  SET (URL, url);
 #if LIBCURL_VERSION_NUM >= 0x075500
-  SET (PROTOCOLS_STR, "http,https");
+  r |= SET (t, PROTOCOLS_STR, "http,https");
 #else
-  SET (PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
+  r |= SET (t, PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-  SET (FOLLOWLOCATION, 0L);
-  SET (PROXY, "");
-  SET (NOSIGNAL, 1L);
+  r |= SET (t, FOLLOWLOCATION, 0L);
+  r |= SET (t, PROXY, t->proxy ? t->proxy : "");
+  r |= SET (t, NOPROXY, "");
+  r |= SET (t, NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-  SET (QUICK_EXIT, 1L);         /* do not wait for a slow name server */
+  r |= SET (t, QUICK_EXIT, 1L); /* do not wait for a slow name server */
 #endif
-  SET (TIMEOUT_MS, ms);
-  SET (CONNECTTIMEOUT_MS, ms);
-  SET (USERAGENT, USER_AGENT);
-  SET (HTTPHEADER, http->headers);
-  SET (POSTFIELDS, t->body);
-  SET (POSTFIELDSIZE, (long) strlen (t->body));
-  SET (SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-  SET (OPENSOCKETFUNCTION, open_socket);
-  SET (OPENSOCKETDATA, t);
-  SET (WRITEFUNCTION, take_body);
-  SET (WRITEDATA, t);
-  SET (HEADERFUNCTION, take_header);
-  SET (HEADERDATA, t);
-  SET (PRIVATE, t);
-#undef SET
+  r |= SET (t, TIMEOUT_MS, settings->timeout);
+  r |= SET (t, CONNECTTIMEOUT_MS, settings->connect_timeout);
+  if (t->http->resolves)
+    r |= SET (t, RESOLVE, t->http->resolves);
+  return r;
+}
+
+static int
+set_request (struct http_transfer *t, const char *url)
+{
+  int r = SET (t, URL, url);
+
+  r |= SET (t, USERAGENT, USER_AGENT);
+  if (t->body) {
+    r |= SET (t, HTTPHEADER, t->http->headers);
+    r |= SET (t, POSTFIELDS, t->body);
+    r |= SET (t, POSTFIELDSIZE, (long) strlen (t->body));
+  }
+  r |= SET (t, OPENSOCKETFUNCTION, open_socket);
+  r |= SET (t, OPENSOCKETDATA, t);
+  r |= SET (t, WRITEFUNCTION, take_body);
+  r |= SET (t, WRITEDATA, t);
+  r |= SET (t, HEADERFUNCTION, take_header);
+  r |= SET (t, HEADERDATA, t);
+  r |= SET (t, ERRORBUFFER, t->detail);
+  r |= SET (t, PRIVATE, t);
   return r;
 }
 
@@ -211,42 +264,61 @@ link_transfer (struct http *http, struct http_transfer *t)
   http->nr_transfers++;
 }
 
-struct http_transfer *
-http_post (struct http *http, const struct url *base, const char *path,
-           const char *body, http_done_fn done, void *opaque,
-           struct clevis_error *err)
+/* The transfer, ready to be added to the multi handle; NULL if memory is
+ * short.
+ */
+static struct http_transfer *
+new_transfer (struct http *http, const struct http_request *request,
+              const char *proxy)
 {
+  const struct policy_settings *settings = policy_get_settings (http->policy);
   const struct clevis_error empty = CLEVIS_ERROR_INIT;
-  struct policy_target target = url_target (base);
+  struct http_transfer *t = calloc (1, sizeof *t);
   CLEANUP_FREE char *url = NULL;
-  struct http_transfer *t;
 
-  if (policy_check_target (http->policy, &target, err) == -1)
+  if (t == NULL)
     return NULL;
-  if (asprintf (&url, "%s%s", base->base, path) == -1) {
-    url = NULL;
-    clevis_error_errno (err, ENOMEM, "libcurl");
-    return NULL;
-  }
-  t = calloc (1, sizeof *t);
-  if (t == NULL) {
-    clevis_error_errno (err, errno, "libcurl");
-    return NULL;
-  }
   t->http = http;
-  t->base = base;
+  t->base = request->base;
+  t->trusted = request->trusted;
+  t->proxy = proxy;
   t->refused = empty;
-  t->done = done;
-  t->opaque = opaque;
-  t->body = strdup (body);
+  t->body = request->body ? strdup (request->body) : NULL;
   t->easy = curl_easy_init ();
-  if (t->body == NULL || t->easy == NULL || set_options (t, url) != 0 ||
-      curl_multi_add_handle (http->multi, t->easy) != CURLM_OK) {
-    clevis_error_set (err, CLEVIS_ERR_SYSTEM, _("libcurl cannot make a "
-                                                "request"));
+  if (asprintf (&url, "%s%s", request->base->base, request->path) == -1)
+    url = NULL;
+  if (url == NULL || t->easy == NULL || (request->body && t->body == NULL) ||
+      set_request (t, url) || set_limits (t, settings) ||
+      set_tls (t, settings)) {
     transfer_free (t);
     return NULL;
   }
+  return t;
+}
+
+struct http_transfer *
+http_start (struct http *http, const struct http_request *request,
+            http_done_fn done, void *opaque, struct clevis_error *err)
+{
+  struct policy_target target = url_target (request->base);
+  const char *proxy = policy_proxy (http->policy, &target);
+  struct http_transfer *t;
+
+  target.proxied = proxy != NULL;
+  if (!request->trusted &&
+      policy_check_target (http->policy, &target, err) == -1)
+    return NULL;
+  t = new_transfer (http, request, proxy);
+  if (t == NULL ||
+      curl_multi_add_handle (http->multi, t->easy) != CURLM_OK) {
+    if (t)
+      transfer_free (t);
+    clevis_error_set (err, CLEVIS_ERR_SYSTEM, _("libcurl cannot make a "
+                                                "request"));
+    return NULL;
+  }
+  t->done = done;
+  t->opaque = opaque;
   link_transfer (http, t);
   return t;
 }
@@ -258,14 +330,67 @@ http_cancel (struct http_transfer *transfer)
     transfer_free (transfer);
 }
 
+/* "cannot connect" with the reason that the system gave. */
+static void
+explain_connect (const struct http_transfer *t, struct clevis_error *err)
+{
+  long os_errno = 0;
+
+  curl_easy_getinfo (t->easy, CURLINFO_OS_ERRNO, &os_errno);
+  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                    t->proxy ? _("cannot connect to the proxy: %s")
+                    : _("cannot connect: %s"),
+                    os_errno ? strerror (os_errno) : t->detail);
+  if (t->proxy)
+    clevis_error_hint (err, _("A proxy is set by --tang-proxy or in the "
+                              "environment; --no-proxy does without it."));
+  else
+    clevis_error_hint (err, _("Is the server running, and does a firewall let "
+                              "this host through to port %d?"),
+                       t->base->port);
+}
+
+static void
+explain_timeout (const struct http_transfer *t, struct clevis_error *err)
+{
+  const struct policy_settings *settings =
+    policy_get_settings (t->http->policy);
+  double connected = 0;
+
+  curl_easy_getinfo (t->easy, CURLINFO_CONNECT_TIME, &connected);
+  if (connected == 0 && settings->connect_timeout < settings->timeout) {
+    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                      _("no connection within %g seconds"),
+                      settings->connect_timeout / 1000.0);
+    clevis_error_hint (err, _("Is the server running, and does a firewall "
+                              "let this host through to port %d?"),
+                       t->base->port);
+  }
+  else {
+    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                      _("no whole reply within %g seconds"),
+                      settings->timeout / 1000.0);
+    clevis_error_hint (err, _("A slow server may need a larger "
+                              "--tang-timeout."));
+  }
+}
+
+static void
+explain_tls (const struct http_transfer *t, CURLcode result,
+             struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE, "TLS: %s",
+                    t->detail[0] ? t->detail : curl_easy_strerror (result));
+  if (result == CURLE_PEER_FAILED_VERIFICATION)
+    clevis_error_hint (err, _("If a private CA has signed the server's "
+                              "certificate, give it with --tang-cacert."));
+}
+
 /* What curl's result means for the user. */
 static void
 explain (const struct http_transfer *t, CURLcode result,
          struct clevis_error *err)
 {
-  const double seconds = policy_timeout (t->http->policy) / 1000.0;
-  long os_errno = 0;
-
   switch (result) {
   case CURLE_OK:
     break;
@@ -273,21 +398,18 @@ explain (const struct http_transfer *t, CURLcode result,
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("the name %s cannot be resolved"), t->base->host);
     clevis_error_hint (err, _("Is this host's name server the one that the "
-                              "guest's network uses?"));
+                              "guest's network uses?  --tang-resolve and "
+                              "--tang-map can do without it."));
+    break;
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                      _("the name of the proxy cannot be resolved"));
     break;
   case CURLE_COULDNT_CONNECT:
-    curl_easy_getinfo (t->easy, CURLINFO_OS_ERRNO, &os_errno);
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE, _("cannot connect: %s"),
-                      os_errno ? strerror (os_errno)
-                      : curl_easy_strerror (result));
-    clevis_error_hint (err, _("Is the server running, and does a firewall let "
-                              "this host through to port %d?"), t->base->port);
+    explain_connect (t, err);
     break;
   case CURLE_OPERATION_TIMEDOUT:
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      _("no whole reply within %g seconds"), seconds);
-    clevis_error_hint (err, _("A slow server may need a larger "
-                              "--tang-timeout."));
+    explain_timeout (t, err);
     break;
   case CURLE_WRITE_ERROR:
     clevis_error_set (err, CLEVIS_ERR_REPLY,
@@ -307,40 +429,92 @@ explain (const struct http_transfer *t, CURLcode result,
     break;
   case CURLE_PEER_FAILED_VERIFICATION:
   case CURLE_SSL_CONNECT_ERROR:
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE, "TLS: %s",
-                      curl_easy_strerror (result));
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+    explain_tls (t, result, err);
     break;
   default:
-    clevis_error_set (err, CLEVIS_ERR_REPLY, "%s",
-                      curl_easy_strerror (result));
+    clevis_error_set (err, t->proxy ? CLEVIS_ERR_UNREACHABLE
+                      : CLEVIS_ERR_REPLY, "%s",
+                      t->detail[0] ? t->detail : curl_easy_strerror (result));
   }
+}
+
+/* Might the same request succeed a moment later?  A certificate or a name will
+ * not have changed.
+ */
+static bool
+is_temporary (CURLcode result, long status)
+{
+  switch (result) {
+  case CURLE_OK:
+    return status == 429 || status >= 500;
+  case CURLE_COULDNT_CONNECT:
+  case CURLE_OPERATION_TIMEDOUT:
+  case CURLE_GOT_NOTHING:
+  case CURLE_SEND_ERROR:
+  case CURLE_RECV_ERROR:
+  case CURLE_PARTIAL_FILE:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* "Expire date" of the server's own certificate. */
+static const char *
+certificate_expiry (const struct http_transfer *t)
+{
+  static const char label[] = "Expire date:";
+  struct curl_certinfo *info = NULL;
+  const struct curl_slist *line;
+
+  if (curl_easy_getinfo (t->easy, CURLINFO_CERTINFO, &info) != CURLE_OK ||
+      info == NULL || info->num_of_certs < 1)
+    return NULL;
+  for (line = info->certinfo[0]; line; line = line->next)
+    if (strncmp (line->data, label, sizeof label - 1) == 0)
+      return line->data + sizeof label - 1;
+  return NULL;
+}
+
+static void
+fill_reply (const struct http_transfer *t, CURLcode result,
+            struct http_reply *reply)
+{
+  curl_off_t retry_after = 0;
+  char *type = NULL;
+
+  curl_easy_getinfo (t->easy, CURLINFO_RESPONSE_CODE, &reply->status);
+  curl_easy_getinfo (t->easy, CURLINFO_CONTENT_TYPE, &type);
+  curl_easy_getinfo (t->easy, CURLINFO_RETRY_AFTER, &retry_after);
+  curl_easy_getinfo (t->easy, CURLINFO_TOTAL_TIME, &reply->seconds);
+  reply->content_type = type ? type : "";
+  reply->retry_after = retry_after < BOUND_RETRY_AFTER ? retry_after
+    : BOUND_RETRY_AFTER;
+  reply->temporary = is_temporary (result, reply->status);
+  reply->certificate_expiry = certificate_expiry (t);
+  reply->address = t->address[0] ? t->address : NULL;
+  reply->body = t->reply ? t->reply : "";
+  reply->len = t->reply_len;
 }
 
 /* Tell the owner of a transfer that it has ended, and free it. */
 static void
 finish (struct http_transfer *t, CURLcode result)
 {
-  CLEANUP_ERROR struct clevis_error none = CLEVIS_ERROR_INIT;
-  struct http_reply reply = { .error = none, .content_type = "", .body = "" };
-  char *type = NULL;
+  struct http_reply reply = { .error = CLEVIS_ERROR_INIT };
 
-  if (t->refused.code != CLEVIS_OK && result != CURLE_OK)
+  if (t->reply)
+    t->reply[t->reply_len] = '\0';
+  fill_reply (t, result, &reply);
+  if (t->refused.code != CLEVIS_OK && result != CURLE_OK) {
     clevis_error_copy (&reply.error, &t->refused);
+    reply.temporary = false;
+  }
   else
     explain (t, result, &reply.error);
-
-  curl_easy_getinfo (t->easy, CURLINFO_RESPONSE_CODE, &reply.status);
-  if (curl_easy_getinfo (t->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK &&
-      type)
-    reply.content_type = type;
-  if (t->reply) {
-    t->reply[t->reply_len] = '\0';
-    reply.body = t->reply;
-    reply.len = t->reply_len;
-  }
-  reply.address = t->address[0] ? t->address : NULL;
-  if (reply.address && reply.error.code != CLEVIS_OK)
-    reply.error.address = strdup (reply.address);
   t->done (&reply, t->opaque);
   clevis_error_clear (&reply.error);
   transfer_free (t);

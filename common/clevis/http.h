@@ -9,6 +9,7 @@
 #ifndef CLEVIS_HTTP_H
 #define CLEVIS_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "clevis-error.h"
@@ -17,6 +18,16 @@
 
 struct http;
 struct http_transfer;
+
+/* What is asked; everything is borrowed until done was called, but for the
+ * body, which is copied.
+ */
+struct http_request {
+  const struct url *base;    /* of the server */
+  bool trusted;              /* the user named this server: no policy */
+  const char *path;          /* below base: "/rec/KID" */
+  const char *body;          /* to be posted; NULL: GET */
+};
 
 struct http_reply {
   struct clevis_error error; /* CLEVIS_OK if there is a whole reply; else
@@ -27,6 +38,11 @@ struct http_reply {
   const char *body;
   size_t len;                /* bytes of body, at most BOUND_REPLY_BODY */
   const char *address;       /* numeric, connected to or tried last; or NULL */
+  bool temporary;            /* the same request may succeed a moment later */
+  long retry_after;          /* seconds that the server asks to wait, or 0 */
+  double seconds;            /* from start to end */
+  const char *certificate_expiry; /* of https, as the certificate says it, if
+                                     it was asked for; or NULL */
 };
 
 /* Called once when a transfer has ended, from http_step.  The transfer is gone
@@ -39,17 +55,15 @@ extern struct http *http_new (const struct policy *policy,
                               struct clevis_error *err);
 extern void http_free (struct http *http);
 
-/* Begin to post a body (text, copied) of type application/jwk+json to a path
- * ("/rec/KID") below a server's URL.
+/* Begin a request.  A body is sent as application/jwk+json.
  *
  * Returns the transfer, which lives until done was called or it is cancelled;
  * or NULL, and done is not called: CLEVIS_ERR_POLICY or _SYSTEM.
  */
-extern struct http_transfer *http_post (struct http *http,
-                                        const struct url *base,
-                                        const char *path, const char *body,
-                                        http_done_fn done, void *opaque,
-                                        struct clevis_error *err);
+extern struct http_transfer *http_start (struct http *http,
+                                         const struct http_request *request,
+                                         http_done_fn done, void *opaque,
+                                         struct clevis_error *err);
 
 /* End a transfer without calling done.  transfer may be NULL. */
 extern void http_cancel (struct http_transfer *transfer);

@@ -16,6 +16,7 @@
 #define LUKS_TOKENS_MAX 32
 
 enum luks_step {
+  STEP_START,              /* nothing was asked for yet */
   STEP_PRIMARY,            /* the first 4 KiB */
   STEP_SECONDARY,          /* 4 KiB at each place of a secondary header */
   STEP_LOAD,               /* the metadata is here: load it */

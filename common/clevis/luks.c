@@ -61,7 +61,8 @@ keep_log (int level, const char *msg, void *opaque)
 }
 
 /* libcryptsetup would lock in /run, which protects a device from another
- * process; our memory file has no other process.
+ * process; our memory file has no other process.  And it would load a plugin
+ * for each type of token that the header names.
  */
 static void
 setup_libcryptsetup (void)
@@ -72,6 +73,7 @@ setup_libcryptsetup (void)
     return;
   crypt_set_log_callback (NULL, keep_log, NULL);
   crypt_metadata_locking (NULL, 0);
+  crypt_token_external_disable ();
   done = true;
 }
 
@@ -385,11 +387,9 @@ luks_next (struct luks *luks, struct luks_extent *ext,
 {
   int r = 0;
 
-  if (luks->step == STEP_PRIMARY && luks->nr_wanted == 0 &&
-      lseek (luks->fd, 0, SEEK_END) == 0) {
-    if (luks->size < PROBE_SIZE)
-      luks->step = STEP_NONE;
-    else
+  if (luks->step == STEP_START) {
+    luks->step = luks->size < PROBE_SIZE ? STEP_NONE : STEP_PRIMARY;
+    if (luks->step == STEP_PRIMARY)
       r = luks_want (luks, 0, PROBE_SIZE, err);
   }
   while (r == 0 && luks->nr_wanted == 0 &&
@@ -486,6 +486,10 @@ static int
 check_cost (const struct luks *luks, const struct luks_keyslot *k,
             struct clevis_error *err)
 {
+  if (k->key_size < 1 || k->key_size > BOUND_VOLUME_KEY)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("its key is not 1 to %d bytes long"),
+                             BOUND_VOLUME_KEY);
   if (k->memory > argon2_memory_limit ())
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("its %s needs %" PRIu32 " KiB of memory, "
@@ -525,7 +529,7 @@ try_keyslot (struct luks *luks, const struct luks_keyslot *k,
              const struct secret *passphrase)
 {
   CLEANUP_SECRET struct secret *vk = NULL;
-  size_t len = luks->info.key_size;
+  size_t len = k->key_size;
   int r;
 
   vk = secret_new (len);

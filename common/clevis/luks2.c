@@ -142,6 +142,40 @@ priority_name (const json_t *keyslot)
   }
 }
 
+/* Is the string in the array? */
+static bool
+contains (const json_t *array, const char *name)
+{
+  const char *s;
+  size_t i;
+
+  for (i = 0; i < json_array_size (array); ++i) {
+    s = json_string_value (json_array_get (array, i));
+    if (s && strcmp (s, name) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* Does the keyslot hold the key of the data?  Others ("unbound" ones) hold
+ * keys that somebody stored there; passphrases open them, too.
+ */
+static bool
+holds_data_key (const struct luks *luks, int slot)
+{
+  const char *name;
+  json_t *digest;
+  char number[16];
+
+  snprintf (number, sizeof number, "%d", slot);
+  json_object_foreach (json_object_get (luks->json, "digests"), name, digest) {
+    if (contains (json_object_get (digest, "keyslots"), number) &&
+        contains (json_object_get (digest, "segments"), "0"))
+      return true;
+  }
+  return false;
+}
+
 static void
 read_keyslot (struct luks *luks, int slot, const json_t *json)
 {
@@ -163,7 +197,9 @@ read_keyslot (struct luks *luks, int slot, const json_t *json)
   k->priority = priority_name (json);
   if (is_null_cipher (k->cipher))
     k->refused = _("its key is stored in clear (cipher_null)");
-  if (luks->info.key_size == 0)
+  else if (!holds_data_key (luks, slot))
+    k->refused = _("its key is not the key of the data");
+  if (luks->info.key_size == 0 && k->refused == NULL)
     luks->info.key_size = k->key_size;
 }
 

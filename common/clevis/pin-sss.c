@@ -32,11 +32,11 @@ parse_prime (struct pin *pin, const json_t *config, struct clevis_error *err)
   unsigned char buf[PRIME_BYTES];
   size_t len = json_is_string (p) ? jose_b64_dec (p, NULL, 0) : SIZE_MAX;
 
-  if (len == 0 || len > sizeof buf)
+  /* The size is known without looking at the characters. */
+  if (len == 0 || len > sizeof buf || jose_b64_dec (p, buf, len) != len)
     return clevis_error_set (err, CLEVIS_ERR_TOKEN,
                              _("p is not a number of at most %d bits"),
                              BOUND_SSS_PRIME_BITS);
-  jose_b64_dec (p, buf, sizeof buf);
   pin->data = shamir_new (buf, len, err);
   return pin->data ? 0 : -1;
 }

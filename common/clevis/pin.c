@@ -141,14 +141,18 @@ pin_add_child (struct pin *parent, const json_t *jwe, size_t i,
   struct pin *root = root_of (parent), *pin;
   struct pin **children;
 
-  if (depth_of (parent) >= BOUND_PIN_DEPTH)
+  if (depth_of (parent) >= BOUND_PIN_DEPTH) {
+    root->too_large = true;
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("pins are nested deeper than %d"),
                              BOUND_PIN_DEPTH);
-  if (++root->nr_pins > BOUND_PIN_TOTAL)
+  }
+  if (++root->nr_pins > BOUND_PIN_TOTAL) {
+    root->too_large = true;
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("the binding has more than %d pins"),
                              BOUND_PIN_TOTAL);
+  }
   children = reallocarray (parent->children, parent->nr_children + 1,
                            sizeof *children);
   if (children == NULL)
@@ -161,7 +165,7 @@ pin_add_child (struct pin *parent, const json_t *jwe, size_t i,
 
   if (read_jwe (pin, jwe, i, &pin->error) == -1) {
     pin->state = PIN_FAILED;
-    if (pin->error.code == CLEVIS_ERR_LIMIT) {
+    if (root->too_large) {
       clevis_error_copy (err, &pin->error);
       return -1;
     }

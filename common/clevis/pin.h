@@ -85,7 +85,8 @@ struct pin {
   size_t nr_params;
   char *warning;           /* "the key lies in clear in the header" */
 
-  size_t nr_pins;        /* of the whole tree, counted at its root */
+  size_t nr_pins;          /* of the whole tree, counted at its root */
+  bool too_large;          /* of a root: the tree exceeds a limit */
   void *owner;             /* of a root: for whoever runs the tree */
 
   /* The run. */

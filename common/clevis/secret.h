@@ -48,6 +48,10 @@ extern bool secret_equal (const struct secret *a, const struct secret *b);
 /* While a thread is between begin and end, the JSON values that it makes are
  * put in locked memory; they are wiped when released, at any time later.
  * Calls nest.  For private JWKs and the results of a key exchange.
+ *
+ * A text of json_dumps that is made in between is in locked memory too, and
+ * must not be released with free; libjose does that in jose_jwk_thp and
+ * jose_b64_enc_dump.
  */
 extern void secret_json_begin (void);
 extern void secret_json_end (void);

@@ -113,6 +113,9 @@ fill (struct url *url, CURLU *u, struct clevis_error *err)
   normalise_host (url->host);
   for (len = strlen (url->base); len > 0 && url->base[len-1] == '/'; --len)
     url->base[len-1] = '\0';
+  url->path = url->base + strcspn (url->base, ":");
+  url->path += strspn (url->path, ":/");
+  url->path += strcspn (url->path, "/");
   return 0;
 }
 

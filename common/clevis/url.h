@@ -17,6 +17,7 @@ struct url {
   char *host;              /* lower case, no brackets; numeric IPv4 spellings
                               (decimal, octal) are made dotted */
   int port;
+  const char *path;        /* "/tang" or "", within base */
 };
 
 /* Parse the URL of a token.  A URL without a scheme is http, as curl would take

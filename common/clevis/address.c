@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * IP addresses and the ranges that no disk may name.
+ */
+
+#include <config.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "address.h"
+#include "gettext-compat.h"
+
+/* Ranges that no server on a network has.  A disk that names one wants this
+ * host to talk to itself or to the machine that it runs on.
+ */
+static const struct range {
+  const char *net;         /* IPv6 or IPv4-mapped */
+  int prefix;
+  const char *what;
+} forbidden[] = {
+  { "::ffff:0.0.0.0", 96 + 8, N_("unspecified") },
+  { "::ffff:127.0.0.0", 96 + 8, N_("loopback") },
+  { "::ffff:169.254.0.0", 96 + 16, N_("link-local") },
+  { "::ffff:224.0.0.0", 96 + 4, N_("multicast") },
+  { "::ffff:255.255.255.255", 128, N_("broadcast") },
+  { "::", 128, N_("unspecified") },
+  { "::1", 128, N_("loopback") },
+  { "fe80::", 10, N_("link-local") },
+  { "ff00::", 8, N_("multicast") },
+  /* Metadata services of clouds outside of the link-local range. */
+  { "fd00:ec2::254", 128, N_("cloud metadata") },
+  { "::ffff:100.100.100.200", 128, N_("cloud metadata") },
+  { "::ffff:192.0.0.192", 128, N_("cloud metadata") },
+  { "::ffff:168.63.129.16", 128, N_("cloud metadata") },
+};
+
+/* Forms of IPv6 that carry an IPv4 address which a gateway would connect to:
+ * at which byte it is.
+ */
+static const struct carrier {
+  const char *net;
+  int prefix;
+  int at;
+} carriers[] = {
+  { "::", 96, 12 },             /* IPv4-compatible, RFC 4291 2.5.5.1 */
+  { "64:ff9b::", 96, 12 },      /* NAT64, RFC 6052 */
+  { "2002::", 16, 2 },          /* 6to4, RFC 3056 */
+};
+
+static void
+map_ipv4 (struct address *a, const void *v4)
+{
+  memset (a->bytes, 0, 10);
+  memset (a->bytes + 10, 0xff, 2);
+  memcpy (a->bytes + 12, v4, 4);
+}
+
+bool
+address_is_ipv4 (const struct address *a)
+{
+  static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+  return memcmp (a->bytes, mapped, sizeof mapped) == 0;
+}
+
+bool
+address_parse (struct address *a, const char *text)
+{
+  uint8_t v4[4];
+
+  if (inet_pton (AF_INET6, text, a->bytes) == 1)
+    return true;
+  if (inet_pton (AF_INET, text, v4) != 1)
+    return false;
+  map_ipv4 (a, v4);
+  return true;
+}
+
+bool
+address_of_sockaddr (struct address *a, const struct sockaddr *sa)
+{
+  switch (sa->sa_family) {
+  case AF_INET:
+    map_ipv4 (a, &((const struct sockaddr_in *) sa)->sin_addr);
+    return true;
+  case AF_INET6:
+    memcpy (a->bytes, &((const struct sockaddr_in6 *) sa)->sin6_addr, 16);
+    return true;
+  default:
+    return false;
+  }
+}
+
+void
+address_text (const struct address *a, char buf[INET6_ADDRSTRLEN])
+{
+  if (address_is_ipv4 (a))
+    inet_ntop (AF_INET, a->bytes + 12, buf, INET6_ADDRSTRLEN);
+  else
+    inet_ntop (AF_INET6, a->bytes, buf, INET6_ADDRSTRLEN);
+}
+
+bool
+address_in_net (const struct address *a, const struct address *net, int prefix)
+{
+  int whole = prefix / 8, rest = prefix % 8;
+
+  if (memcmp (a->bytes, net->bytes, whole) != 0)
+    return false;
+  return rest == 0 ||
+    (a->bytes[whole] ^ net->bytes[whole]) >> (8 - rest) == 0;
+}
+
+static const char *
+direct_range (const struct address *a)
+{
+  struct address net;
+  size_t i;
+
+  for (i = 0; i < sizeof forbidden / sizeof forbidden[0]; ++i) {
+    inet_pton (AF_INET6, forbidden[i].net, net.bytes);
+    if (address_in_net (a, &net, forbidden[i].prefix))
+      return _(forbidden[i].what);
+  }
+  return NULL;
+}
+
+const char *
+address_forbidden (const struct address *a)
+{
+  const char *what = direct_range (a);
+  struct address net, carried;
+  size_t i;
+
+  for (i = 0; what == NULL && i < sizeof carriers / sizeof carriers[0]; ++i) {
+    inet_pton (AF_INET6, carriers[i].net, net.bytes);
+    if (!address_in_net (a, &net, carriers[i].prefix))
+      continue;
+    map_ipv4 (&carried, a->bytes + carriers[i].at);
+    what = direct_range (&carried);
+  }
+  return what;
+}
+
+bool
+address_is_loopback (const struct address *a)
+{
+  struct address net;
+
+  address_parse (&net, "127.0.0.0");
+  if (address_in_net (a, &net, 96 + 8))
+    return true;
+  address_parse (&net, "::1");
+  return address_in_net (a, &net, 128);
+}

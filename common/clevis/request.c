@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Questions to Tang servers.  Those who ask the same (a token that was cloned
+ * with its disk) share one question; a question waits until its server has
+ * fewer than so many under way, is asked, and asked again if that may help.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bounds.h"
+#include "cleanups.h"
+#include "clock.h"
+#include "ecmr.h"
+#include "gettext-compat.h"
+#include "http.h"
+#include "keydir.h"
+#include "offline.h"
+#include "request.h"
+#include "secret.h"
+
+/* Pause before the first further try; it doubles with each, and a random part
+ * of up to half of it is taken off, so that a thousand hosts do not come back
+ * at the same moment.
+ */
+#define FIRST_PAUSE 0.25        /* seconds */
+
+/* A server, by scheme, host and port, and how much it has to do. */
+struct server {
+  struct server *next;
+  char *origin;
+  int busy;                     /* transfers under way */
+};
+
+/* Somebody who waits for a question. */
+struct request {
+  struct question *question;
+  struct request *next, **prev;
+  request_done_fn done;
+  void *opaque;
+};
+
+struct question {
+  struct requests *rs;
+  struct question *next, **prev;
+  char *key;                    /* equal for equal questions */
+  struct url *url;              /* to ask: of the token, or mapped */
+  bool mapped;
+  struct server *server;
+  char *kid;
+  json_t *exchange_key;         /* S */
+  json_t *epk;                  /* C */
+  json_t *ephemeral;            /* E */
+  char *path, *body;
+  struct request *waiters;
+  struct http_transfer *transfer; /* NULL: waiting for its turn */
+  double not_before;            /* of the clock */
+  int tries;
+  bool answered;                /* its waiters are being told */
+  struct clevis_error exported; /* why it could not be exported */
+};
+
+struct requests {
+  const struct policy *policy;
+  struct http *http;
+  struct question *questions;
+  struct server *servers;
+  double deadline;              /* of the clock; 0 until the first step */
+  unsigned seed;                /* of the pauses; not a secret */
+};
+
+struct requests *
+requests_new (const struct policy *policy, struct clevis_error *err)
+{
+  struct requests *rs = calloc (1, sizeof *rs);
+
+  if (rs == NULL) {
+    clevis_error_errno (err, errno, _("requests"));
+    return NULL;
+  }
+  rs->policy = policy;
+  rs->seed = (unsigned) (clock_now () * 1e6);
+  rs->http = http_new (policy, err);
+  if (rs->http == NULL) {
+    free (rs);
+    return NULL;
+  }
+  return rs;
+}
+
+static void
+question_free (struct question *q)
+{
+  if (q->transfer) {
+    q->server->busy--;
+    http_cancel (q->transfer);
+  }
+  if (q->prev) {
+    *q->prev = q->next;
+    if (q->next)
+      q->next->prev = q->prev;
+  }
+  url_free (q->url);
+  json_decref (q->exchange_key);
+  json_decref (q->epk);
+  json_decref (q->ephemeral);
+  clevis_error_clear (&q->exported);
+  free (q->kid);
+  free (q->key);
+  free (q->path);
+  free (q->body);
+  free (q);
+}
+
+void
+requests_free (struct requests *rs)
+{
+  struct question *q;
+  struct server *server;
+
+  if (rs == NULL)
+    return;
+  while ((q = rs->questions) != NULL) {
+    q->answered = true;         /* so that it outlives its waiters */
+    while (q->waiters)
+      request_cancel (q->waiters);
+    question_free (q);
+  }
+  while ((server = rs->servers) != NULL) {
+    rs->servers = server->next;
+    free (server->origin);
+    free (server);
+  }
+  http_free (rs->http);
+  free (rs);
+}
+
+static void
+unlink_waiter (struct request *request)
+{
+  *request->prev = request->next;
+  if (request->next)
+    request->next->prev = request->prev;
+}
+
+void
+request_cancel (struct request *request)
+{
+  struct question *q;
+
+  if (request == NULL)
+    return;
+  q = request->question;
+  unlink_waiter (request);
+  free (request);
+  if (q->waiters == NULL && !q->answered)
+    question_free (q);
+}
+
+/* Tell all who wait.  One who is told may cancel others. */
+static void
+tell (struct question *q, const json_t *k, const struct clevis_error *err,
+      const char *address)
+{
+  struct request *request;
+
+  q->answered = true;
+  while ((request = q->waiters) != NULL) {
+    unlink_waiter (request);
+    request->done (k, err, address, request->opaque);
+    free (request);
+  }
+  question_free (q);
+}
+
+json_t *
+request_unblind (const json_t *server, const json_t *eph, const char *body,
+                 size_t len, struct clevis_error *err)
+{
+  CLEANUP_JSON json_t *reply = json_loadb (body, len, JSON_REJECT_DUPLICATES,
+                                           NULL);
+
+  if (!json_is_object (reply)) {
+    clevis_error_set (err, CLEVIS_ERR_REPLY, _("the reply is not a JSON "
+                                               "object"));
+    return NULL;
+  }
+  return ecmr_unblind (server, eph, reply, err);
+}
+
+static bool
+is_jwk_type (const char *content_type)
+{
+  static const char type[] = "application/jwk+json";
+  const size_t len = sizeof type - 1;
+
+  return strncasecmp (content_type, type, len) == 0 &&
+    strchr ("; ", content_type[len]) != NULL; /* or the end */
+}
+
+/* Is the reply one of Tang?  404 means that the server does not have the key;
+ * anything else but 200 is an error of the server or of something before it.
+ */
+static int
+check_reply (const struct question *q, const struct http_reply *reply,
+             struct clevis_error *err)
+{
+  err->http_status = reply->status;
+  if (reply->status == 404) {
+    clevis_error_set (err, CLEVIS_ERR_NO_KEY,
+                      _("the server does not have the key %s (HTTP status "
+                        "404)"), q->kid);
+    clevis_error_hint (err, _("The key may have been rotated and deleted, or "
+                              "this is not the Tang server that the disk was "
+                              "bound to."));
+    return -1;
+  }
+  if (reply->status >= 300 && reply->status < 400)
+    return clevis_error_set (err, CLEVIS_ERR_HTTP,
+                             _("HTTP status %ld: the server redirects, which "
+                               "is not followed"), reply->status);
+  if (reply->status != 200)
+    return clevis_error_set (err, CLEVIS_ERR_HTTP, _("HTTP status %ld"),
+                             reply->status);
+  if (!is_jwk_type (reply->content_type))
+    return clevis_error_set (err, CLEVIS_ERR_REPLY,
+                             _("the reply has the content type \"%s\", not "
+                               "application/jwk+json"), reply->content_type);
+  return 0;
+}
+
+/* How long to wait before the next try; negative if there is none, because it
+ * would not help, or would come too late.
+ */
+static double
+pause_before_retry (struct question *q, const struct http_reply *reply)
+{
+  const struct policy_settings *settings =
+    policy_get_settings (q->rs->policy);
+  const int doublings = q->tries - 1 < 8 ? q->tries - 1 : 8;
+  double pause = FIRST_PAUSE * (1 << doublings);
+
+  if (!reply->temporary || q->tries > settings->retries)
+    return -1;
+  pause -= pause / 2 * rand_r (&q->rs->seed) / RAND_MAX;
+  if (reply->retry_after > pause)
+    pause = reply->retry_after;
+  return clock_now () + pause < q->rs->deadline ? pause : -1;
+}
+
+static void
+reply_came (const struct http_reply *reply, void *opaque)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_JSON json_t *k = NULL;
+  struct question *q = opaque;
+  double pause = pause_before_retry (q, reply);
+
+  q->transfer = NULL;
+  q->server->busy--;
+  if (pause >= 0) {
+    q->not_before = clock_now () + pause;
+    return;
+  }
+  if (reply->error.code != CLEVIS_OK)
+    clevis_error_copy (&err, &reply->error);
+  else if (check_reply (q, reply, &err) == 0)
+    k = request_unblind (q->exchange_key, q->ephemeral, reply->body,
+                         reply->len, &err);
+  tell (q, k, &err, reply->address);
+}
+
+/* What makes two questions the same: server, key, and C. */
+static char *
+question_key (const struct request_query *query)
+{
+  const char *x = json_string_value (json_object_get (query->epk, "x"));
+  const char *y = json_string_value (json_object_get (query->epk, "y"));
+  char *key;
+
+  return asprintf (&key, "%s %s %s %s", query->url->base, query->kid, x,
+                   y) == -1 ? NULL : key;
+}
+
+/* Blind the question and write it down as it will be sent. */
+static int
+prepare (struct question *q, struct clevis_error *err)
+{
+  CLEANUP_JSON json_t *x = ecmr_blind (q->epk, &q->ephemeral, err);
+
+  if (x == NULL)
+    return -1;
+  q->body = json_dumps (x, JSON_COMPACT | JSON_SORT_KEYS);
+  if (asprintf (&q->path, "/rec/%s", q->kid) == -1)
+    q->path = NULL;
+  return q->body && q->path ? 0
+    : clevis_error_errno (err, ENOMEM, _("request"));
+}
+
+/* The server that a question goes to; they are kept until the end. */
+static struct server *
+find_server (struct requests *rs, const struct url *url)
+{
+  CLEANUP_FREE char *origin = NULL;
+  struct server *server;
+
+  if (asprintf (&origin, "%s://%s:%d", url->scheme, url->host,
+                url->port) == -1) {
+    origin = NULL;
+    return NULL;
+  }
+  for (server = rs->servers; server; server = server->next)
+    if (strcmp (server->origin, origin) == 0)
+      return server;
+  server = calloc (1, sizeof *server);
+  if (server) {
+    server->origin = origin;
+    origin = NULL;
+    server->next = rs->servers;
+    rs->servers = server;
+  }
+  return server;
+}
+
+/* Where to ask: what the token says, unless the user says otherwise. */
+static int
+set_url (struct question *q, const struct url *url, struct clevis_error *err)
+{
+  if (policy_apply_maps (q->rs->policy, url, &q->url, err) == -1)
+    return -1;
+  q->mapped = q->url != NULL;
+  if (!q->mapped)
+    q->url = url_parse (url->base, err);
+  if (q->url == NULL)
+    return -1;
+  q->server = find_server (q->rs, q->url);
+  return q->server ? 0 : clevis_error_errno (err, ENOMEM, _("request"));
+}
+
+static struct question *
+new_question (struct requests *rs, const struct request_query *query,
+              struct clevis_error *err)
+{
+  const struct clevis_error empty = CLEVIS_ERROR_INIT;
+  struct question *q = calloc (1, sizeof *q);
+
+  if (q == NULL) {
+    clevis_error_errno (err, errno, _("request"));
+    return NULL;
+  }
+  q->rs = rs;
+  q->exported = empty;
+  q->key = question_key (query);
+  q->kid = strdup (query->kid);
+  q->exchange_key = json_deep_copy (query->server);
+  q->epk = json_deep_copy (query->epk);
+  if (q->key == NULL || q->kid == NULL || q->exchange_key == NULL ||
+      q->epk == NULL)
+    clevis_error_errno (err, ENOMEM, _("request"));
+  else if (set_url (q, query->url, err) == 0 && prepare (q, err) == 0)
+    return q;
+  question_free (q);
+  return NULL;
+}
+
+static void
+link_question (struct question *q)
+{
+  q->next = q->rs->questions;
+  q->prev = &q->rs->questions;
+  if (q->next)
+    q->next->prev = &q->next;
+  q->rs->questions = q;
+}
+
+static struct question *
+find_question (struct requests *rs, const struct request_query *query)
+{
+  CLEANUP_FREE char *key = question_key (query);
+  struct question *q;
+
+  for (q = rs->questions; key && q; q = q->next)
+    if (!q->answered && strcmp (q->key, key) == 0)
+      return q;
+  return NULL;
+}
+
+struct request *
+requests_ask (struct requests *rs, const struct request_query *query,
+              request_done_fn done, void *opaque, struct clevis_error *err)
+{
+  struct question *q = find_question (rs, query);
+  struct request *request;
+
+  if (q == NULL) {
+    q = new_question (rs, query, err);
+    if (q == NULL)
+      return NULL;
+    link_question (q);
+  }
+  request = calloc (1, sizeof *request);
+  if (request == NULL) {
+    if (q->waiters == NULL)
+      question_free (q);
+    clevis_error_errno (err, errno, _("request"));
+    return NULL;
+  }
+  request->question = q;
+  request->done = done;
+  request->opaque = opaque;
+  request->next = q->waiters;
+  request->prev = &q->waiters;
+  if (request->next)
+    request->next->prev = &request->next;
+  q->waiters = request;
+  return request;
+}
+
+/* Answer without a server: from its own keys, or from a file of replies. */
+static void
+answer_locally (struct question *q, const struct policy_settings *settings)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_JSON json_t *k = settings->keydir
+    ? keydir_exchange (settings->keydir, q->kid, q->epk, &err)
+    : offline_answer (settings->offline, q->key, q->exchange_key, &err);
+
+  tell (q, k, &err, NULL);
+}
+
+/* May this question be sent by another machine?  It resolves names on its own,
+ * so only what the URL says can be judged.
+ */
+static int
+check_export (const struct question *q, struct clevis_error *err)
+{
+  const struct policy_target target = url_target (q->url);
+
+  return q->mapped ? 0 : policy_check_target (q->rs->policy, &target, err);
+}
+
+/* Write down a question instead of asking it. */
+static int
+export_question (const struct question *q, struct offline *offline,
+                 struct clevis_error *err)
+{
+  CLEANUP_FREE char *url = NULL;
+
+  if (check_export (q, err) == -1)
+    return -1;
+  if (asprintf (&url, "%s%s", q->url->base, q->path) == -1) {
+    url = NULL;
+    return clevis_error_errno (err, ENOMEM, _("request"));
+  }
+  return offline_add (offline, q->key, url, q->kid, q->body, q->ephemeral,
+                      err);
+}
+
+/* All questions are written down before anybody is told, since an sss pin that
+ * is told of enough failures takes its other questions back.
+ */
+static bool
+export_all (struct requests *rs, struct offline *offline)
+{
+  struct question *q;
+  const bool any = rs->questions != NULL;
+
+  for (q = rs->questions; q; q = q->next)
+    export_question (q, offline, &q->exported);
+  while ((q = rs->questions) != NULL && !q->answered) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    clevis_error_copy (&err, &q->exported);
+    clevis_error_set (&err, CLEVIS_ERR_CANCELLED,
+                      _("its request was exported"));
+    tell (q, NULL, &err, NULL);
+  }
+  return any;
+}
+
+/* Returns -1 if the question has ended, because nothing could be sent. */
+static int
+send_question (struct question *q)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  const struct http_request request = {
+    .base = q->url, .trusted = q->mapped, .path = q->path, .body = q->body,
+  };
+
+  q->tries++;
+  q->transfer = http_start (q->rs->http, &request, reply_came, q, &err);
+  if (q->transfer == NULL) {
+    tell (q, NULL, &err, NULL);
+    return -1;
+  }
+  q->server->busy++;
+  return 0;
+}
+
+/* The next question that may be sent now, or NULL. */
+static struct question *
+next_to_send (struct requests *rs, double now)
+{
+  const int parallel = policy_get_settings (rs->policy)->parallel;
+  struct question *q;
+
+  for (q = rs->questions; q; q = q->next)
+    if (q->transfer == NULL && !q->answered && q->not_before <= now &&
+        q->server->busy < parallel)
+      return q;
+  return NULL;
+}
+
+/* Send what may be sent.  Telling a waiter can end other questions, so the list
+ * is looked at anew for each.  Returns true if a question has ended at once,
+ * so that there may be more to do without any reply.
+ */
+static bool
+send_all (struct requests *rs)
+{
+  const struct policy_settings *settings = policy_get_settings (rs->policy);
+  const double now = clock_now ();
+  struct question *q;
+  bool ended = false;
+
+  if (settings->offline && !offline_is_import (settings->offline))
+    return export_all (rs, settings->offline);
+  while ((q = next_to_send (rs, now)) != NULL)
+    if (settings->keydir || settings->offline) {
+      answer_locally (q, settings);
+      ended = true;
+    }
+    else if (send_question (q) == -1)
+      ended = true;
+  return ended;
+}
+
+/* The time is over for all who still wait. */
+static void
+expire_all (struct requests *rs)
+{
+  const double seconds = policy_get_settings (rs->policy)->deadline / 1000.0;
+  struct question *q;
+
+  while ((q = rs->questions) != NULL && !q->answered) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    clevis_error_set (&err, CLEVIS_ERR_UNREACHABLE,
+                      _("no answer within the deadline of %g seconds"),
+                      seconds);
+    tell (q, NULL, &err, NULL);
+  }
+}
+
+/* Milliseconds until something is due without a reply, at most ms. */
+static int
+time_to_wait (const struct requests *rs, int ms)
+{
+  const double now = clock_now ();
+  double due = rs->deadline;
+  const struct question *q;
+
+  for (q = rs->questions; q; q = q->next)
+    if (q->transfer == NULL && q->not_before > now && q->not_before < due)
+      due = q->not_before;
+  due = (due - now) * 1000 + 1;
+  return due < 0 ? 0 : due < ms ? (int) due : ms;
+}
+
+int
+requests_step (struct requests *rs, int ms, struct clevis_error *err)
+{
+  if (rs->deadline == 0)
+    rs->deadline = clock_now () +
+      policy_get_settings (rs->policy)->deadline / 1000.0;
+  if (send_all (rs))
+    ms = 0;
+  else if (rs->questions)
+    ms = time_to_wait (rs, ms);
+  if (http_step (rs->http, ms, err) == -1)
+    return -1;
+  if (clock_now () >= rs->deadline)
+    expire_all (rs);
+  return 0;
+}
+
+void
+requests_wakeup (struct requests *rs)
+{
+  http_wakeup (rs->http);
+}
