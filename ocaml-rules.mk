@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# Rules for OCaml, which automake does not know.  Included after
+# common-rules.mk by a Makefile.am that sets
+#
+#   ocaml_modules   modules of this folder in dependency order, without
+#                   suffix; each has a .ml and a .mli
+#   ocaml_tests     modules that are a test program each: a .ml, no .mli
+#   ocaml_dirs      other folders whose modules are used, from the top
+#   ocaml_link      what a program here is linked with, in order: libraries
+#                   and modules (.cmxa, .cmx), then C libraries (.a)
+#   ocaml_cclibs    the system's libraries that these need
+#
+# Compiled modules land in the build folder, which may be another one than
+# the source folder.  All paths in .depend are as make sees them.
+
+OCAML_PACKAGES = -package guestfs,unix,str
+
+OCAML_FLAGS = \
+	$(OCAML_WARNINGS) \
+	-g -bin-annot -safe-string -strict-sequence -strict-formats
+
+OCAML_INCLUDES = $(ocaml_dirs:%=-I $(top_builddir)/%) -I .
+
+OCAML_COMPILE = \
+	$(OCAMLFIND) ocamlopt $(OCAML_FLAGS) $(OCAML_PACKAGES) \
+	$(OCAML_INCLUDES)
+
+# The C compiler that ocamlopt links with gets the flags of a C program.
+OCAML_LINK = \
+	$(OCAML_COMPILE) -linkpkg \
+	$(foreach flag,$(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS),-ccopt $(flag))
+
+# For C files that include caml/*.h.
+OCAML_CFLAGS = -isystem $(OCAMLLIB)
+
+AM_V_OCAML = $(am__v_OCAML_@AM_V@)
+am__v_OCAML_ = $(am__v_OCAML_@AM_DEFAULT_V@)
+am__v_OCAML_0 = @echo "  OCAML   " $@;
+am__v_OCAML_1 =
+
+$(ocaml_modules:%=%.cmi): %.cmi: %.mli
+	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
+
+$(ocaml_modules:%=%.cmx): %.cmx: %.ml %.cmi
+	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
+
+$(ocaml_tests:%=%.cmx): %.cmx: %.ml
+	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
+
+# Automake links no OCaml either; -cclib options come last.
+OCAML_LIBS = $(foreach lib,$(ocaml_cclibs),-cclib $(lib))
+
+$(ocaml_tests): %: %.cmx $(ocaml_link)
+	$(AM_V_OCAML)$(OCAML_LINK) -o $@ $(ocaml_link) $< $(OCAML_LIBS)
+
+check_SCRIPTS = $(ocaml_tests)
+TESTS = $(ocaml_tests)
+AM_TESTS_ENVIRONMENT = \
+	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; \
+	export top_srcdir top_builddir;
+LOG_COMPILER = $(top_srcdir)/tests/run-test
+
+# ocamldep names source files by the paths that it is given.
+.depend: $(ocaml_modules:%=%.ml) $(ocaml_modules:%=%.mli) $(ocaml_tests:%=%.ml)
+	$(AM_V_GEN)$(OCAMLFIND) ocamldep -native -one-line \
+	  $(ocaml_dirs:%=-I $(abs_top_srcdir)/%) -I $(abs_srcdir) \
+	  $(patsubst %,$(abs_srcdir)/%,$(notdir $^)) | \
+	  $(SED) -e 's,$(abs_srcdir)/,,g' \
+	         -e 's,$(abs_top_srcdir)/,$(top_builddir)/,g' > $@-t
+	$(AM_V_at)mv $@-t $@
+
+-include .depend
+
+EXTRA_DIST = \
+	$(ocaml_modules:%=%.ml) \
+	$(ocaml_modules:%=%.mli) \
+	$(ocaml_tests:%=%.ml)
+
+CLEANFILES += \
+	$(ocaml_tests) \
+	*.cmi *.cmo *.cmx *.cmxa *.cmt *.cmti *.a *.o \
+	.depend .depend-t
