@@ -1,0 +1,57 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** Messages of a virt tool, all on standard error.
+
+    With a machine-readable output, messages, warnings and errors go there as
+    JSON objects, one a line, as guestfs(3) ADVANCED MACHINE READABLE OUTPUT
+    describes, instead of to standard error as text. *)
+
+type settings = {
+  quiet : bool;                 (** no progress and no information *)
+  verbose : bool;               (** hints and debugging messages *)
+  colours : bool;               (** even if it is not a terminal *)
+  wrap : bool;                  (** the same *)
+  machine_readable : out_channel option;
+}
+
+val default : settings
+
+type output =
+  | Stdout
+  | Stderr
+  | File of string
+  | Descriptor of int           (** already open for writing *)
+
+val output_of_string : string -> output
+(** As in [--machine-readable=]: [stream:stdout], [file:NAME], [fd:N].
+    Raises {!Options.Invalid}. *)
+
+val open_output : output -> out_channel
+(** Raises [Sys_error], also for a descriptor that is not open. *)
+
+val set : settings -> unit
+
+val get : unit -> settings
+
+val message : ('a, unit, string, unit) format4 -> 'a
+(** What is being done now: [[   1.2] Text]. *)
+
+val info : ('a, unit, string, unit) format4 -> 'a
+val warning : ('a, unit, string, unit) format4 -> 'a
+val error : ('a, unit, string, unit) format4 -> 'a
+(** Only prints. *)
+
+val hint : ('a, unit, string, unit) format4 -> 'a
+(** What to try after an error; only with [verbose]. *)
+
+val debug : ('a, unit, string, unit) format4 -> 'a
+(** Only with [verbose]; never JSON. *)
+
+val elapsed : unit -> float
+(** Seconds since the program started. *)
+
+val before_text : (unit -> unit) -> unit
+(** Call this function before each line on standard error: the progress bar
+    clears itself. *)

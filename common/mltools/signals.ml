@@ -1,0 +1,28 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * A clean end on ^C, SIGTERM and SIGHUP.
+ *)
+
+exception Interrupted of int
+
+external catch : unit -> unit = "nbde_signals_catch"
+external received_signal : unit -> int = "nbde_signals_received" [@@noalloc]
+external spare_children : unit -> unit = "nbde_signals_spare_children"
+                                           [@@noalloc]
+external die_by : int -> unit = "nbde_signals_die"
+
+let received () =
+  match received_signal () with
+  | 0 -> None
+  | signal -> Some signal
+
+let check () =
+  match received () with
+  | Some signal -> raise (Interrupted signal)
+  | None -> ()
+
+let die signal =
+  die_by signal;
+  (* Not reached unless the signal is blocked. *)
+  Stdlib.exit (128 + signal)

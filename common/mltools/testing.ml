@@ -1,0 +1,39 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * What the test programs need.
+ *)
+
+open Printf
+
+let checks = ref 0
+let failures = ref 0
+
+let check name ok complaint =
+  incr checks;
+  if not ok then (
+    incr failures;
+    eprintf "FAIL: %s: %s\n%!" name (complaint ())
+  )
+
+let equal name show expected found =
+  check name (expected = found) (fun () ->
+    sprintf "expected %s, found %s" (show expected) (show found))
+
+let text name = equal name (sprintf "%S")
+let number name = equal name string_of_int
+let is_true name ok = check name ok (fun () -> "does not hold")
+
+let raises name wanted f =
+  match f () with
+  | _ -> check name false (fun () -> "no exception")
+  | exception e ->
+     check name (wanted e) (fun () ->
+       sprintf "other exception: %s" (Printexc.to_string e))
+
+let list show items = sprintf "[%s]" (String.concat "; " (List.map show items))
+
+let finish () =
+  printf "%d checks, %d failed\n%!" !checks !failures;
+  (* A test that checks nothing has not passed. *)
+  exit (if !failures = 0 && !checks > 0 then 0 else 1)

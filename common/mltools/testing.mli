@@ -1,0 +1,25 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** What the test programs need: checks that print what was expected, and an
+    exit status at the end. *)
+
+val equal : string -> ('a -> string) -> 'a -> 'a -> unit
+(** [equal name show expected found] *)
+
+val text : string -> string -> string -> unit
+(** {!equal} for strings. *)
+
+val number : string -> int -> int -> unit
+
+val is_true : string -> bool -> unit
+
+val raises : string -> (exn -> bool) -> (unit -> 'a) -> unit
+(** The function raises an exception of which this holds. *)
+
+val list : ('a -> string) -> 'a list -> string
+(** To show a list. *)
+
+val finish : unit -> unit
+(** End the program: 0 if all checks held, 1 otherwise. *)
