@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Keys: handles on locked memory.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clevis-stubs.h"
+
+static void
+finalize_key (value keyv)
+{
+  secret_free (Key_val (keyv));
+}
+
+/* The default functions refuse to compare and to marshal. */
+static struct custom_operations key_operations = {
+  .identifier = "virt-nbde-unlock.key",
+  .finalize = finalize_key,
+  .compare = custom_compare_default,
+  .hash = custom_hash_default,
+  .serialize = custom_serialize_default,
+  .deserialize = custom_deserialize_default,
+  .compare_ext = custom_compare_ext_default,
+};
+
+/* An OCaml key that owns nothing yet. */
+value
+stub_alloc_key (void)
+{
+  value keyv = caml_alloc_custom (&key_operations, sizeof (struct secret *),
+                                  0, 1);
+
+  Key_val (keyv) = NULL;
+  return keyv;
+}
+
+const struct secret *
+stub_get_key (value keyv)
+{
+  if (Key_val (keyv) == NULL)
+    caml_invalid_argument ("Clevis.Key: the key was released");
+  return Key_val (keyv);
+}
+
+extern value nbde_key_release (value keyv);
+
+value
+nbde_key_release (value keyv)
+{
+  secret_free (Key_val (keyv));
+  Key_val (keyv) = NULL;
+  return Val_unit;
+}
+
+extern value nbde_key_length (value keyv);
+
+value
+nbde_key_length (value keyv)
+{
+  return Val_long (stub_get_key (keyv)->len);
+}
+
+extern value nbde_key_equal (value av, value bv);
+
+value
+nbde_key_equal (value av, value bv)
+{
+  const struct secret *a = stub_get_key (av);
+  const struct secret *b = stub_get_key (bv);
+
+  return Val_bool (secret_equal (a, b));
+}
+
+extern value nbde_key_has_byte (value keyv, value bytev);
+
+value
+nbde_key_has_byte (value keyv, value bytev)
+{
+  const struct secret *key = stub_get_key (keyv);
+
+  return Val_bool (memchr (key->data, Int_val (bytev), key->len) != NULL);
+}
+
+/* The most that cryptsetup reads from a key file. */
+#define MAX_KEY (8 * 1024 * 1024)
+
+/* Make room for more: at first a page, then twice as much each time. */
+static int
+grow (struct secret **key)
+{
+  const size_t old_len = *key ? (*key)->len : 0;
+  struct secret *larger = secret_new (old_len ? 2 * old_len : 4096);
+
+  if (larger == NULL)
+    return -1;
+  if (*key)
+    memcpy (larger->data, (*key)->data, old_len);
+  secret_free (*key);
+  *key = larger;
+  return 0;
+}
+
+/* Returns NULL with an error, or with errno if err is not set. */
+static struct secret *
+read_key (int fd, struct clevis_error *err)
+{
+  struct secret *key = NULL;
+  size_t len = 0;
+  ssize_t r = 1;
+
+  while (r > 0) {
+    if (len > MAX_KEY) {
+      clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                        "the key is longer than %d bytes", MAX_KEY);
+      break;
+    }
+    if ((key == NULL || len == key->len) && grow (&key) == -1) {
+      clevis_error_set (err, CLEVIS_ERR_SYSTEM, "locked memory is exhausted");
+      break;
+    }
+    r = read (fd, key->data + len, key->len - len);
+    if (r > 0)
+      len += r;
+  }
+  if (r != 0) {
+    const int saved_errno = errno;
+
+    secret_free (key);
+    errno = saved_errno;
+    return NULL;
+  }
+  secret_truncate (key, len);
+  return key;
+}
+
+extern value nbde_key_read (value fdv);
+
+value
+nbde_key_read (value fdv)
+{
+  CAMLparam1 (fdv);
+  CAMLlocal1 (keyv);
+  const int fd = Int_val (fdv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct secret *key;
+
+  keyv = stub_alloc_key ();
+  caml_enter_blocking_section ();
+  key = read_key (fd, &err);
+  caml_leave_blocking_section ();
+
+  if (err.code != CLEVIS_OK)
+    stub_raise_error (&err);
+  if (key == NULL)
+    uerror ("read", Nothing);
+  Key_val (keyv) = key;
+  CAMLreturn (keyv);
+}
+
+extern value nbde_key_write (value keyv, value fdv);
+
+/* Interrupted by a signal, it gives up: the signals that the program catches
+ * ask it to end.
+ */
+value
+nbde_key_write (value keyv, value fdv)
+{
+  CAMLparam2 (keyv, fdv);
+  const struct secret *key = stub_get_key (keyv);
+  const int fd = Int_val (fdv);
+  size_t written = 0;
+  ssize_t r = 0;
+
+  caml_enter_blocking_section ();
+  while (written < key->len && r != -1) {
+    r = write (fd, key->data + written, key->len - written);
+    if (r > 0)
+      written += r;
+  }
+  caml_leave_blocking_section ();
+
+  if (r == -1)
+    uerror ("write", Nothing);
+  CAMLreturn (Val_unit);
+}

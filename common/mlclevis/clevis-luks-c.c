@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * LUKS headers.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clevis-stubs.h"
+#include "luks-quick.h"
+
+struct header {
+  struct luks *luks;
+  bool ready;
+};
+
+#define Header_val(v) ((struct header *) Data_custom_val (v))
+
+static void
+finalize_luks (value luksv)
+{
+  luks_free (Header_val (luksv)->luks);
+}
+
+static struct custom_operations luks_operations = {
+  .identifier = "virt-nbde-unlock.luks",
+  .finalize = finalize_luks,
+  .compare = custom_compare_default,
+  .hash = custom_hash_default,
+  .serialize = custom_serialize_default,
+  .deserialize = custom_deserialize_default,
+  .compare_ext = custom_compare_ext_default,
+};
+
+struct luks *
+stub_get_ready_luks (value luksv)
+{
+  if (!Header_val (luksv)->ready)
+    caml_invalid_argument ("Clevis.Luks: the header was not loaded");
+  return Header_val (luksv)->luks;
+}
+
+extern value nbde_luks_create (value devicev, value sizev);
+
+value
+nbde_luks_create (value devicev, value sizev)
+{
+  CAMLparam2 (devicev, sizev);
+  CAMLlocal1 (luksv);
+
+  luksv = caml_alloc_custom (&luks_operations, sizeof (struct header), 0, 1);
+  Header_val (luksv)->ready = false;
+  Header_val (luksv)->luks = luks_new (String_val (devicev),
+                                       Int64_val (sizev));
+  if (Header_val (luksv)->luks == NULL)
+    caml_raise_out_of_memory ();
+  CAMLreturn (luksv);
+}
+
+static value
+copy_extent (const struct luks_extent *ext)
+{
+  CAMLparam0 ();
+  CAMLlocal1 (needv);
+
+  needv = caml_alloc (2, 0);
+  Store_field (needv, 0, caml_copy_int64 (ext->offset));
+  Store_field (needv, 1, Val_long (ext->length));
+  CAMLreturn (needv);
+}
+
+extern value nbde_luks_next (value luksv);
+
+value
+nbde_luks_next (value luksv)
+{
+  CAMLparam1 (luksv);
+  struct luks *luks = Header_val (luksv)->luks;
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct luks_extent ext = { 0, 0 };
+  enum luks_state state;
+
+  caml_enter_blocking_section ();
+  state = luks_next (luks, &ext, &err);
+  caml_leave_blocking_section ();
+
+  switch (state) {
+  case LUKS_NEED:
+    CAMLreturn (copy_extent (&ext));
+  case LUKS_READY:
+    Header_val (luksv)->ready = true;
+    CAMLreturn (Val_int (0));
+  case LUKS_NONE:
+    CAMLreturn (Val_int (1));
+  case LUKS_ERROR:
+    break;
+  }
+  stub_raise_error (&err);
+}
+
+extern value nbde_luks_supply (value luksv, value offsetv, value datav);
+
+/* luks_supply copies the bytes into memory at once, so they need not be
+ * copied here.
+ */
+value
+nbde_luks_supply (value luksv, value offsetv, value datav)
+{
+  CAMLparam3 (luksv, offsetv, datav);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  if (luks_supply (Header_val (luksv)->luks, Int64_val (offsetv),
+                   String_val (datav), caml_string_length (datav),
+                   &err) == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_unit);
+}
+
+static value
+copy_keyslot (const struct luks_keyslot *k)
+{
+  CAMLparam0 ();
+  CAMLlocal1 (slotv);
+
+  slotv = caml_alloc (10, 0);
+  Store_field (slotv, 0, Val_int (k->slot));
+  Store_field (slotv, 1, stub_copy_string (k->kdf));
+  Store_field (slotv, 2, stub_copy_string_option (k->hash));
+  Store_field (slotv, 3, Val_long (k->iterations));
+  Store_field (slotv, 4, Val_long (k->memory));
+  Store_field (slotv, 5, Val_long (k->threads));
+  Store_field (slotv, 6, stub_copy_string (k->cipher));
+  Store_field (slotv, 7, Val_int (k->key_size));
+  Store_field (slotv, 8, stub_copy_string (k->priority));
+  Store_field (slotv, 9, stub_copy_string_option (k->refused));
+  CAMLreturn (slotv);
+}
+
+static value
+copy_params (const struct pin *pin)
+{
+  CAMLparam0 ();
+  CAMLlocal2 (paramsv, pairv);
+  size_t i;
+
+  paramsv = Val_emptylist;
+  for (i = pin->nr_params; i > 0; --i) {
+    pairv = caml_alloc (2, 0);
+    Store_field (pairv, 0, stub_copy_string (pin->params[i - 1].name));
+    Store_field (pairv, 1, stub_copy_string (pin->params[i - 1].value));
+    paramsv = stub_cons (pairv, paramsv);
+  }
+  CAMLreturn (paramsv);
+}
+
+/* The depth of a tree is limited by pin_parse. */
+static value
+copy_pin (const struct pin *pin)
+{
+  CAMLparam0 ();
+  CAMLlocal4 (pinv, childrenv, childv, unusablev);
+  size_t i;
+
+  childrenv = Val_emptylist;
+  for (i = pin->nr_children; i > 0; --i) {
+    childv = copy_pin (pin->children[i - 1]);
+    childrenv = stub_cons (childv, childrenv);
+  }
+  unusablev = Val_none;
+  if (pin->state == PIN_FAILED)
+    unusablev = caml_alloc_some (stub_copy_error (&pin->error));
+
+  pinv = caml_alloc (11, 0);
+  Store_field (pinv, 0, stub_copy_string (pin->name));
+  Store_field (pinv, 1, stub_copy_string (pin->path));
+  Store_field (pinv, 2, Val_int (pin->threshold));
+  Store_field (pinv, 3, childrenv);
+  Store_field (pinv, 4, stub_copy_string_option (pin->url));
+  Store_field (pinv, 5, stub_copy_string_option (pin->kid));
+  Store_field (pinv, 6, stub_copy_string_option (pin->thp_alg));
+  Store_field (pinv, 7, stub_copy_string_option (pin->curve));
+  Store_field (pinv, 8, copy_params (pin));
+  Store_field (pinv, 9, stub_copy_string_option (pin->warning));
+  Store_field (pinv, 10, unusablev);
+  CAMLreturn (pinv);
+}
+
+static value
+copy_slot_numbers (const struct luks_token *t)
+{
+  CAMLparam0 ();
+  CAMLlocal1 (slotsv);
+  size_t i;
+
+  slotsv = Val_emptylist;
+  for (i = t->nr_keyslots; i > 0; --i)
+    slotsv = stub_cons (Val_int (t->keyslots[i - 1]), slotsv);
+  CAMLreturn (slotsv);
+}
+
+static value
+copy_token (const struct luks_token *t)
+{
+  CAMLparam0 ();
+  CAMLlocal3 (tokenv, pinv, brokenv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct pin *pin;
+
+  pinv = brokenv = Val_none;
+  if (t->jwe != NULL) {
+    pin = pin_parse (t->jwe, &err);
+    if (pin != NULL)
+      pinv = caml_alloc_some (copy_pin (pin));
+    else
+      brokenv = caml_alloc_some (stub_copy_error (&err));
+    pin_free (pin);
+    clevis_error_clear (&err);
+  }
+
+  tokenv = caml_alloc (6, 0);
+  Store_field (tokenv, 0, Val_int (t->id));
+  Store_field (tokenv, 1, stub_copy_string (t->type));
+  Store_field (tokenv, 2, copy_slot_numbers (t));
+  Store_field (tokenv, 3, pinv);
+  Store_field (tokenv, 4, stub_copy_string_option (t->stale));
+  Store_field (tokenv, 5, brokenv);
+  CAMLreturn (tokenv);
+}
+
+static value
+copy_keyslots (const struct luks *luks)
+{
+  CAMLparam0 ();
+  CAMLlocal2 (slotsv, slotv);
+  const struct luks_keyslot *keyslots;
+  size_t nr, i;
+
+  keyslots = luks_keyslots (luks, &nr);
+  slotsv = Val_emptylist;
+  for (i = nr; i > 0; --i) {
+    slotv = copy_keyslot (&keyslots[i - 1]);
+    slotsv = stub_cons (slotv, slotsv);
+  }
+  CAMLreturn (slotsv);
+}
+
+static value
+copy_tokens (const struct luks *luks)
+{
+  CAMLparam0 ();
+  CAMLlocal2 (tokensv, tokenv);
+  const struct luks_token *tokens;
+  size_t nr, i;
+
+  tokens = luks_tokens (luks, &nr);
+  tokensv = Val_emptylist;
+  for (i = nr; i > 0; --i) {
+    tokenv = copy_token (&tokens[i - 1]);
+    tokensv = stub_cons (tokenv, tokensv);
+  }
+  CAMLreturn (tokensv);
+}
+
+extern value nbde_luks_info (value luksv);
+
+value
+nbde_luks_info (value luksv)
+{
+  CAMLparam1 (luksv);
+  CAMLlocal1 (infov);
+  const struct luks *luks = stub_get_ready_luks (luksv);
+  const struct luks_info *info = luks_info (luks);
+
+  infov = caml_alloc (10, 0);
+  Store_field (infov, 0, Val_int (info->version));
+  Store_field (infov, 1, stub_copy_string (info->uuid));
+  Store_field (infov, 2, stub_copy_string (info->label));
+  Store_field (infov, 3, stub_copy_string (info->cipher));
+  Store_field (infov, 4, Val_int (info->key_size));
+  Store_field (infov, 5, Val_int (info->sector_size));
+  Store_field (infov, 6, caml_copy_int64 (info->payload_offset));
+  Store_field (infov, 7, stub_copy_string_option (info->note));
+  Store_field (infov, 8, copy_keyslots (luks));
+  Store_field (infov, 9, copy_tokens (luks));
+  CAMLreturn (infov);
+}
+
+static value
+copy_changes (struct luks *luks, const struct luks_extent *ext, int n)
+{
+  CAMLparam0 ();
+  CAMLlocal3 (changesv, changev, datav);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  int i;
+
+  changesv = Val_emptylist;
+  for (i = n - 1; i >= 0; --i) {
+    datav = caml_alloc_string (ext[i].length);
+    if (luks_quick_read (luks, &ext[i], Bytes_val (datav), &err) == -1)
+      stub_raise_error (&err);
+    changev = caml_alloc (2, 0);
+    Store_field (changev, 0, caml_copy_int64 (ext[i].offset));
+    Store_field (changev, 1, datav);
+    changesv = stub_cons (changev, changesv);
+  }
+  CAMLreturn (changesv);
+}
+
+extern value nbde_luks_quicken (value luksv, value keyv, value keyslotv);
+
+value
+nbde_luks_quicken (value luksv, value keyv, value keyslotv)
+{
+  CAMLparam3 (luksv, keyv, keyslotv);
+  struct luks *luks = stub_get_ready_luks (luksv);
+  const struct secret *key = stub_get_key (keyv);
+  const int keyslot = Int_val (keyslotv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct luks_extent ext[LUKS_QUICK_EXTENTS];
+  int n;
+
+  caml_enter_blocking_section ();
+  n = luks_quick (luks, keyslot, key, ext, &err);
+  caml_leave_blocking_section ();
+
+  if (n == -1)
+    stub_raise_error (&err);
+  CAMLreturn (copy_changes (luks, ext, n));
+}

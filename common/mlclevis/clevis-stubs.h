@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * What the stubs of clevis.ml share.  Here OCaml, libguestfs and common/clevis
+ * meet, so that no key has to become an OCaml value and the library has to
+ * know of neither.
+ *
+ * Every stub copies what it needs from the OCaml heap, releases the runtime
+ * lock around anything that may take long, frees what it has, and raises
+ * last.
+ */
+
+#ifndef CLEVIS_STUBS_H
+#define CLEVIS_STUBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <guestfs.h>
+
+#define CAML_NAME_SPACE
+#include <caml/alloc.h>
+#include <caml/callback.h>
+#include <caml/custom.h>
+#include <caml/fail.h>
+#include <caml/memory.h>
+#include <caml/mlvalues.h>
+#include <caml/signals.h>
+#include <caml/unixsupport.h>
+
+#include "clevis-error.h"
+#include "exchange.h"
+#include "luks.h"
+#include "pin.h"
+#include "policy.h"
+#include "secret.h"
+
+extern value stub_cons (value headv, value tailv);
+
+/* NULL is the empty string. */
+extern value stub_copy_string (const char *s);
+
+/* NULL is None. */
+extern value stub_copy_string_option (const char *s);
+
+/* -1 is None. */
+extern value stub_copy_int_option (int i);
+
+extern value stub_copy_error (const struct clevis_error *err);
+
+/* Raise Clevis.Error; clears err. */
+extern void stub_raise_error (struct clevis_error *err)
+  __attribute__ ((noreturn));
+
+/* Raise Guestfs.Error with the handle's last error. */
+extern void stub_raise_guestfs_error (guestfs_h *g)
+  __attribute__ ((noreturn));
+
+/* A Key.t: NULL after it was released. */
+#define Key_val(v) (*(struct secret **) Data_custom_val (v))
+
+/* An OCaml key that owns nothing yet. */
+extern value stub_alloc_key (void);
+
+/* Raises Invalid_argument if the key was released. */
+extern const struct secret *stub_get_key (value keyv);
+
+/* Raises Invalid_argument if the header was not loaded. */
+extern struct luks *stub_get_ready_luks (value luksv);
+
+#define Policy_val(v) (*(struct policy **) Data_custom_val (v))
+
+#endif /* CLEVIS_STUBS_H */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * What all stubs share: lists, options, strings, and errors as exceptions.
+ */
+
+#include <config.h>
+
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "clevis-stubs.h"
+
+value
+stub_cons (value headv, value tailv)
+{
+  CAMLparam2 (headv, tailv);
+  CAMLlocal1 (consv);
+
+  consv = caml_alloc_small (2, Tag_cons);
+  Field (consv, 0) = headv;
+  Field (consv, 1) = tailv;
+  CAMLreturn (consv);
+}
+
+value
+stub_copy_string (const char *s)
+{
+  return caml_copy_string (s ? s : "");
+}
+
+value
+stub_copy_string_option (const char *s)
+{
+  return s ? caml_alloc_some (caml_copy_string (s)) : Val_none;
+}
+
+/* -1 stands for "not known". */
+value
+stub_copy_int_option (int i)
+{
+  return i >= 0 ? caml_alloc_some (Val_int (i)) : Val_none;
+}
+
+value
+stub_copy_error (const struct clevis_error *err)
+{
+  CAMLparam0 ();
+  CAMLlocal1 (errorv);
+  char *line = clevis_error_line (err);
+  const int code = err->code != CLEVIS_OK ? err->code : CLEVIS_ERR_SYSTEM;
+
+  errorv = caml_alloc (11, 0);
+  Store_field (errorv, 0, Val_int (code - CLEVIS_ERR_SYSTEM));
+  Store_field (errorv, 1, stub_copy_string (err->message));
+  Store_field (errorv, 2, stub_copy_string (line ? line : err->message));
+  Store_field (errorv, 3, stub_copy_string_option (err->hint));
+  Store_field (errorv, 4, stub_copy_string_option (err->device));
+  Store_field (errorv, 5, stub_copy_int_option (err->token));
+  Store_field (errorv, 6, stub_copy_int_option (err->keyslot));
+  Store_field (errorv, 7, stub_copy_string_option (err->pin));
+  Store_field (errorv, 8, stub_copy_string_option (err->url));
+  Store_field (errorv, 9, stub_copy_string_option (err->address));
+  Store_field (errorv, 10, stub_copy_int_option (err->http_status > 0 ?
+                                            (int) err->http_status : -1));
+  free (line);
+  CAMLreturn (errorv);
+}
+
+/* Raise Clevis.Error; clears err. */
+void __attribute__ ((noreturn))
+stub_raise_error (struct clevis_error *err)
+{
+  CAMLparam0 ();
+  CAMLlocal1 (errorv);
+
+  errorv = stub_copy_error (err);
+  clevis_error_clear (err);
+  caml_raise_with_arg (*caml_named_value ("clevis_error"), errorv);
+  CAMLnoreturn;
+}
+
+/* Raise Guestfs.Error with the handle's last error. */
+void __attribute__ ((noreturn))
+stub_raise_guestfs_error (guestfs_h *g)
+{
+  const char *message = guestfs_last_error (g);
+
+  caml_raise_with_string (*caml_named_value ("clevis_guestfs_error"),
+                          message ? message : "unknown libguestfs error");
+}
+
+extern value nbde_clevis_code_name (value codev);
+
+value
+nbde_clevis_code_name (value codev)
+{
+  return stub_copy_string (clevis_code_name (CLEVIS_ERR_SYSTEM +
+                                             Int_val (codev)));
+}
+
+/* To be sent to the appliance a key must pass through a buffer of libguestfs:
+ * guestfs_int_send encodes every message in 4 MiB from malloc, and frees them
+ * as they are.  A block of that size is by default a mapping of its own, which
+ * goes back to the kernel when it is freed, but glibc may come to take such
+ * blocks from the heap, where the key would stay.  A fixed threshold prevents
+ * that.
+ */
+#define LARGE_BLOCK (128 * 1024)        /* bytes; glibc's initial threshold */
+
+static void
+unmap_large_blocks (void)
+{
+#ifdef M_MMAP_THRESHOLD
+  mallopt (M_MMAP_THRESHOLD, LARGE_BLOCK);
+#endif
+}
+
+extern value nbde_clevis_init (value unitv);
+
+value
+nbde_clevis_init (value unitv)
+{
+  int r;
+
+  (void) unitv;
+  unmap_large_blocks ();
+  r = secret_init ();
+  if (r == -1)
+    caml_raise_out_of_memory ();
+  return Val_bool (r == 0);
+}

@@ -1,0 +1,213 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * LUKS headers, Clevis bindings and the exchange with Tang servers: the OCaml
+ * face of common/clevis.  The order of constructors and fields is known to
+ * clevis-c.c.
+ *)
+
+type code =
+  | System | Header | Token | Limit | Unsupported | Policy | Unreachable
+  | Http | No_key | Reply | Decrypt | Passphrase | Threshold | Cancelled
+
+type error = {
+  code : code;
+  message : string;
+  line : string;
+  hint : string option;
+  device : string option;
+  token : int option;
+  keyslot : int option;
+  pin : string option;
+  url : string option;
+  address : string option;
+  http_status : int option;
+}
+
+exception Error of error
+
+let () =
+  let example = {
+    code = System; message = ""; line = ""; hint = None; device = None;
+    token = None; keyslot = None; pin = None; url = None; address = None;
+    http_status = None;
+  } in
+  Callback.register_exception "clevis_error" (Error example);
+  (* libguestfs has registered it, too, but not always by the same name. *)
+  Callback.register_exception "clevis_guestfs_error" (Guestfs.Error "");
+  Printexc.register_printer (
+    function
+    | Error { line; _ } -> Some ("Clevis.Error: " ^ line)
+    | _ -> None
+  )
+
+external code_name : code -> string = "nbde_clevis_code_name"
+external init : unit -> bool = "nbde_clevis_init"
+
+(* The garbage collector must not take v before this. *)
+let keep_alive v = ignore (Sys.opaque_identity v)
+
+module Key = struct
+  type t
+
+  external read : Unix.file_descr -> t = "nbde_key_read"
+  external release : t -> unit = "nbde_key_release"
+  external write : t -> Unix.file_descr -> unit = "nbde_key_write"
+  external has_byte : t -> char -> bool = "nbde_key_has_byte"
+  external length : t -> int = "nbde_key_length"
+  external equal : t -> t -> bool = "nbde_key_equal"
+
+  external open_on :
+    int64 -> t -> bool -> string -> string -> unit = "nbde_key_open_device"
+
+  let open_device key (g : Guestfs.guestfs) ~readonly ~device ~mapname =
+    open_on (g#c_pointer ()) key readonly device mapname;
+    keep_alive g
+end
+
+module Luks = struct
+  type t
+
+  type next =
+    | Need of { offset : int64; length : int }
+    | Ready
+    | Not_luks
+
+  type keyslot = {
+    slot : int;
+    kdf : string;
+    hash : string option;
+    iterations : int;
+    memory : int;
+    threads : int;
+    cipher : string;
+    key_size : int;
+    priority : string;
+    refused : string option;
+  }
+
+  type pin = {
+    name : string;
+    path : string;
+    threshold : int;
+    children : pin list;
+    url : string option;
+    kid : string option;
+    thp_alg : string option;
+    curve : string option;
+    params : (string * string) list;
+    warning : string option;
+    unusable : error option;
+  }
+
+  type token = {
+    id : int;
+    kind : string;
+    keyslots : int list;
+    pin : pin option;
+    stale : string option;
+    broken : error option;
+  }
+
+  type info = {
+    version : int;
+    uuid : string;
+    label : string;
+    cipher : string;
+    key_size : int;
+    sector_size : int;
+    payload_offset : int64;
+    note : string option;
+    keyslots : keyslot list;
+    tokens : token list;
+  }
+
+  external create : device:string -> size:int64 -> t = "nbde_luks_create"
+  external next : t -> next = "nbde_luks_next"
+  external supply : t -> offset:int64 -> string -> unit = "nbde_luks_supply"
+  external info : t -> info = "nbde_luks_info"
+  external quicken :
+    t -> key:Key.t -> keyslot:int -> (int64 * string) list
+    = "nbde_luks_quicken"
+end
+
+module Policy = struct
+  type t
+
+  external create : unit -> t = "nbde_policy_create"
+  external allow : t -> string -> unit = "nbde_policy_allow"
+  external set_timeout_ms : t -> int -> unit = "nbde_policy_set_timeout"
+
+  let set_timeout policy seconds =
+    set_timeout_ms policy (max 1 (int_of_float (ceil (seconds *. 1000.))))
+end
+
+module Exchange = struct
+  type leaf = {
+    token : int;
+    pin : string;
+    url : string option;
+    address : string option;
+    seconds : float;
+    answered : bool;
+    error : error option;
+  }
+
+  type unlocked = {
+    key : Key.t;
+    keyslot : int;
+    token : int;
+    servers : string list;
+    seconds : float;
+    verify_seconds : float;
+  }
+
+  type status =
+    | Unlocked of unlocked
+    | Failed of error list
+    | Unbound
+
+  type result = {
+    status : status;
+    leaves : leaf list;
+    warnings : string list;
+  }
+
+  type t
+
+  external create : Policy.t -> t = "nbde_exchange_create"
+  external add : t -> Luks.t -> unit = "nbde_exchange_add"
+  external step : t -> int -> bool = "nbde_exchange_step"
+  external result : t -> int -> result = "nbde_exchange_result"
+  external free : t -> unit = "nbde_exchange_free"
+
+  let step_ms = 250
+
+  (* A pin's error may be the binding's and the device's as well. *)
+  let once errors =
+    let add kept (error : error) =
+      if List.exists (fun (e : error) -> e.line = error.line) kept then kept
+      else error :: kept in
+    List.rev (List.fold_left add [] errors)
+
+  let tidy result =
+    match result.status with
+    | Failed errors -> { result with status = Failed (once errors) }
+    | Unlocked _ | Unbound -> result
+
+  let run ?(tick = fun () -> ()) policy lukses =
+    let exchange = create policy in
+    let rec loop () =
+      if step exchange step_ms then (
+        tick ();
+        loop ()
+      ) in
+    (* The exchange borrows the policy and the headers until it is freed. *)
+    let finally () =
+      free exchange;
+      keep_alive (policy, lukses) in
+    Fun.protect ~finally (fun () ->
+      List.iter (add exchange) lukses;
+      loop ();
+      List.mapi (fun i _ -> tidy (result exchange i)) lukses)
+end

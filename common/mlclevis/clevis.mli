@@ -1,0 +1,202 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** LUKS headers, Clevis bindings and the exchange with Tang servers: the
+    OCaml face of [common/clevis].
+
+    No key is ever an OCaml value: {!Key.t} is a handle on locked C memory,
+    and what can be done with a key is done in C. *)
+
+(** What kind of failure an error is; the names are those of
+    [clevis_code_name]. *)
+type code =
+  | System | Header | Token | Limit | Unsupported | Policy | Unreachable
+  | Http | No_key | Reply | Decrypt | Passphrase | Threshold | Cancelled
+
+type error = {
+  code : code;
+  message : string;             (** the cause, without context *)
+  line : string;                (** context and cause on one line, escaped *)
+  hint : string option;         (** what to try, a full sentence *)
+  device : string option;
+  token : int option;
+  keyslot : int option;
+  pin : string option;          (** path in the pin tree: [sss[1].tang] *)
+  url : string option;
+  address : string option;      (** that was connected to *)
+  http_status : int option;
+}
+
+exception Error of error
+
+val code_name : code -> string
+(** Stable name for programs: ["unreachable"], ["no-key"], ... *)
+
+val init : unit -> bool
+(** Set up locked memory; to be called first.  [false] if the system did not
+    allow memory to be locked (keys are still wiped). *)
+
+(** Passphrases and keys in locked memory, wiped when released. *)
+module Key : sig
+  type t
+
+  val read : Unix.file_descr -> t
+  (** All bytes up to the end of a file or pipe, as they are.  Raises
+      [Unix.Unix_error], or {!Error} ([Limit]) if there are more than a
+      passphrase can have (8 MiB in a key file of cryptsetup). *)
+
+  val release : t -> unit
+  (** Wipe now, not when the garbage collector comes by.  Using the key later
+      raises [Invalid_argument]. *)
+
+  val open_device :
+    t -> Guestfs.guestfs -> readonly:bool -> device:string ->
+    mapname:string -> unit
+  (** [guestfs_cryptsetup_open].  Raises [Guestfs.Error]. *)
+
+  val write : t -> Unix.file_descr -> unit
+  (** Write the bytes of the key, and nothing else.
+      Raises [Unix.Unix_error]. *)
+
+  val has_byte : t -> char -> bool
+  (** Is this byte in the key?  (A newline or NUL cannot be written in every
+      format.) *)
+
+  val length : t -> int
+  (** In bytes. *)
+
+  val equal : t -> t -> bool
+end
+
+(** The header of one device. *)
+module Luks : sig
+  type t
+
+  type next =
+    | Need of { offset : int64; length : int }
+      (** fetch these bytes of the device and {!supply} them *)
+    | Ready
+    | Not_luks
+
+  val create : device:string -> size:int64 -> t
+  val next : t -> next
+  (** Raises {!Error} if the header is damaged or refused. *)
+
+  val supply : t -> offset:int64 -> string -> unit
+
+  type keyslot = {
+    slot : int;
+    kdf : string;               (** ["pbkdf2"], ["argon2i"], ["argon2id"] *)
+    hash : string option;
+    iterations : int;
+    memory : int;               (** KiB *)
+    threads : int;
+    cipher : string;
+    key_size : int;             (** bytes *)
+    priority : string;
+    refused : string option;
+  }
+
+  type pin = {
+    name : string;              (** ["tang"], ["sss"], ["tpm2"], ... *)
+    path : string;
+    threshold : int;            (** of an sss pin, else 0 *)
+    children : pin list;
+    url : string option;
+    kid : string option;
+    thp_alg : string option;
+    curve : string option;
+    params : (string * string) list;
+    warning : string option;
+    unusable : error option;    (** why this host cannot answer it *)
+  }
+
+  type token = {
+    id : int;
+    kind : string;              (** ["clevis"], ["systemd-tpm2"], ... *)
+    keyslots : int list;
+    pin : pin option;           (** of a Clevis token that can be read *)
+    stale : string option;
+    broken : error option;      (** why a Clevis token cannot be read *)
+  }
+
+  type info = {
+    version : int;
+    uuid : string;
+    label : string;
+    cipher : string;
+    key_size : int;             (** bytes *)
+    sector_size : int;          (** bytes *)
+    payload_offset : int64;     (** bytes *)
+    note : string option;
+    keyslots : keyslot list;
+    tokens : token list;
+  }
+
+  val info : t -> info
+  (** Only after {!next} said [Ready]. *)
+
+  val quicken : t -> key:Key.t -> keyslot:int -> (int64 * string) list
+  (** The quick header: what to write where (in bytes) over a copy of the
+      device, so that [key], which was verified against [keyslot], opens it
+      first and cheaply.  Raises {!Error} if this header does not allow it; the
+      device can then be opened as it is.  The header is of no use
+      afterwards. *)
+end
+
+(** Which servers may be asked, and how long. *)
+module Policy : sig
+  type t
+
+  val create : unit -> t
+
+  val allow : t -> string -> unit
+  (** Raises {!Error} if the pattern cannot be parsed. *)
+
+  val set_timeout : t -> float -> unit
+  (** Seconds for one request. *)
+end
+
+(** Ask the servers of all bindings of all devices at once. *)
+module Exchange : sig
+  type t
+
+  (** How one leaf of a pin tree ended. *)
+  type leaf = {
+    token : int;
+    pin : string;
+    url : string option;
+    address : string option;
+    seconds : float;
+    answered : bool;
+    error : error option;       (** [None] if answered or not needed *)
+  }
+
+  type unlocked = {
+    key : Key.t;
+    keyslot : int;
+    token : int;
+    servers : string list;      (** URLs whose answers made the key *)
+    seconds : float;            (** from the start of the exchange *)
+    verify_seconds : float;     (** of them, in the keyslot's KDF *)
+  }
+
+  type status =
+    | Unlocked of unlocked
+    | Failed of error list
+        (** one for each binding and each leaf that failed, as they should be
+            shown; the first is the summary, whose code decides *)
+    | Unbound                   (** no Clevis binding *)
+
+  type result = {
+    status : status;
+    leaves : leaf list;
+    warnings : string list;
+  }
+
+  val run : ?tick:(unit -> unit) -> Policy.t -> Luks.t list -> result list
+  (** Run to the end, one result for each device in order.  Signals are handled
+      while it waits.  [tick] is called about four times a second, for
+      progress. *)
+end
