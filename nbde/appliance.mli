@@ -1,0 +1,33 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** The libguestfs appliance: disks, memory, network, launch and end. *)
+
+type settings = {
+  memsize : int option;         (** MiB; [None]: see {!default_memsize} *)
+  smp : int option;             (** number of virtual processors *)
+  network : bool;
+  verbose : bool;
+  trace : bool;
+}
+
+exception Error of { message : string; hint : string option }
+(** A disk that cannot be used, or the launch failed. *)
+
+val check_disks : Types.disk list -> unit
+(** Can these files be disks?  Raises {!Error} before time is spent on a
+    launch. *)
+
+val with_launched :
+  settings -> Types.disk list -> (Guestfs.guestfs -> 'a) -> 'a
+(** Launch with the disks added read-only, run the function, and close the
+    handle whatever happens.  Raises {!Error}, {!Signals.Interrupted}. *)
+
+val default_memsize : Guestfs.guestfs -> int
+(** What libguestfs takes, and 1024 MiB more: opening a LUKS device pays the
+    memory cost of its keyslots inside the appliance. *)
+
+val first_line : string -> string
+(** Of an error of libguestfs: what failed, without the general advice that
+    follows. *)

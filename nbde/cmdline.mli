@@ -1,0 +1,28 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** The command line as one record. *)
+
+type t = {
+  disks : Types.disk list;
+  list : bool;
+  check : bool;
+  inspect : bool;
+  output_keys : Keyfile.target option;
+  appliance : Appliance.settings;
+  quick_open : bool;            (** see {!Unlock.depth} *)
+  tang_allow : string list;
+  tang_timeout : float option;  (** seconds *)
+  quiet : bool;
+  colours : bool;
+  wrap : bool;
+  machine_readable : Messages.output option;
+}
+
+type request =
+  | Print of string             (** [--help], [--version] and the like *)
+  | Run of t
+
+val parse : string array -> request
+(** Raises {!Options.Error}, {!Uri.Error}. *)

@@ -1,0 +1,43 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** [--output-keys]: write the recovered keys for another program. *)
+
+exception Error of string
+
+(** A device and its key, if it was recovered. *)
+type entry = {
+  device : string;
+  kind : Types.kind;
+  key : Clevis.Key.t option;
+}
+
+(** A way to write keys. *)
+type format = {
+  name : string;
+  summary : string;             (** for [--help] *)
+  carries : char -> bool;       (** can a key contain this byte? *)
+  write : Unix.file_descr -> entry list -> unit;
+      (** Raises {!Error} before anything is written. *)
+}
+
+val formats : format list
+(** The first is the default. *)
+
+type target = {
+  file : string;                (** ["-"] for standard output *)
+  format : format;
+  force : bool;                 (** replace a file that exists *)
+}
+
+val check_target : target -> unit
+(** Could it be written?  To be asked before time is spent on a launch.
+    Raises {!Error}. *)
+
+val write : target -> entry list -> unit
+(** Write all or nothing: the file appears complete, readable only by its owner,
+    and on disk, or not at all.  Raises {!Error}. *)
+
+val entries : Types.findings -> entry list
+(** In the order of the findings, headers that were refused last. *)

@@ -1,0 +1,71 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * What the steps hand to each other; types.mli has the drawing.
+ *)
+
+type source =
+  | File of string
+  | Remote of {
+      protocol : string;
+      server : string;
+      username : string option;
+      password : string option;
+      path : string;
+    }
+
+type disk = {
+  source : source;
+  format : string option;
+  blocksize : int option;
+}
+
+type kind =
+  | Whole_disk
+  | Partition
+  | Md_array
+  | Logical_volume
+  | Mapped
+
+type device = {
+  name : string;
+  kind : kind;
+  size : int64;
+  luks : Clevis.Luks.t;
+  info : Clevis.Luks.info;
+}
+
+type refused = {
+  name : string;
+  kind : kind;
+  error : Clevis.error;
+}
+
+type state =
+  | Untried
+  | Unbound
+  | Failed of Clevis.error list
+  | Recovered of Clevis.Exchange.unlocked
+  | Opened of { unlocked : Clevis.Exchange.unlocked; mapname : string }
+  | Not_opened of { unlocked : Clevis.Exchange.unlocked; reason : string }
+
+type outcome = {
+  device : device;
+  state : state;
+}
+
+type findings = {
+  outcomes : outcome list;
+  refused : refused list;
+}
+
+let is_bound device =
+  List.exists (fun (token : Clevis.Luks.token) -> token.kind = "clevis")
+    device.info.tokens
+
+let unlocked outcome =
+  match outcome.state with
+  | Recovered unlocked
+  | Opened { unlocked; _ }
+  | Not_opened { unlocked; _ } -> Some unlocked
+  | Untried | Unbound | Failed _ -> None

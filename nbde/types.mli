@@ -1,0 +1,98 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** What the steps hand to each other.
+
+{v
+   argv
+    │  Cmdline
+    ▼
+   disk list
+    │  Appliance               launches; gives a Guestfs.guestfs
+    ▼
+   Guestfs.guestfs ─────────────────────────────┐
+    │  Discover                                 │
+    ▼                                           │ again, after something
+   device list, refused list ──▶ Listing        │ was opened
+    │  Clevis.Exchange                          │
+    ▼                                           │
+   outcome list                                 │
+    │  Unlock                  opens ───────────┘
+    ▼
+   findings
+    ├──▶ Report                --check, errors, exit status
+    ├──▶ Inspect               --inspect
+    └──▶ Keyfile               --output-keys
+v}
+
+    Each step uses only what comes from above. *)
+
+(** Where a disk is. *)
+type source =
+  | File of string
+  | Remote of {
+      protocol : string;        (** as libguestfs names it: ["nbd"], ["ssh"] *)
+      server : string;   (** ["HOST"], ["HOST:PORT"], ["unix:PATH"] *)
+      username : string option;
+      password : string option;
+      path : string;            (** or name of the export *)
+    }
+
+(** A disk on the command line. *)
+type disk = {
+  source : source;
+  format : string option;       (** [None]: libguestfs finds out *)
+  blocksize : int option;       (** bytes of a sector *)
+}
+
+(** Kinds of block devices, in the order in which they are searched. *)
+type kind =
+  | Whole_disk                  (** without a partition table *)
+  | Partition                   (** of a disk or of an MD array *)
+  | Md_array                    (** without a partition table *)
+  | Logical_volume
+  | Mapped                      (** what was opened: LUKS inside LUKS *)
+
+(** A LUKS device. *)
+type device = {
+  name : string;                (** as the appliance names it: [/dev/sda2] *)
+  kind : kind;
+  size : int64;                 (** bytes *)
+  luks : Clevis.Luks.t;
+  info : Clevis.Luks.info;
+}
+
+(** A device whose LUKS header is damaged or was refused. *)
+type refused = {
+  name : string;
+  kind : kind;
+  error : Clevis.error;
+}
+
+(** What became of a device. *)
+type state =
+  | Untried                     (** only looked at *)
+  | Unbound                     (** no Clevis binding: left closed *)
+  | Failed of Clevis.error list (** the first decides, see {!Clevis.Exchange} *)
+  | Recovered of Clevis.Exchange.unlocked
+      (** the key is there, opening was not wanted *)
+  | Opened of { unlocked : Clevis.Exchange.unlocked; mapname : string }
+  | Not_opened of { unlocked : Clevis.Exchange.unlocked; reason : string }
+      (** the key is right, and still libguestfs failed *)
+
+type outcome = {
+  device : device;
+  state : state;
+}
+
+type findings = {
+  outcomes : outcome list;      (** in the order of {!kind}, then by name *)
+  refused : refused list;
+}
+
+val is_bound : device -> bool
+(** Has it a Clevis binding, good or bad? *)
+
+val unlocked : outcome -> Clevis.Exchange.unlocked option
+(** The key and how it was recovered, whether or not the device was opened. *)

@@ -1,0 +1,27 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** From LUKS devices to keys and open devices. *)
+
+(** How far to go. *)
+type depth =
+  | Look                        (** find the devices; ask no server *)
+  | Recover                     (** recover and verify keys; open nothing *)
+  | Open of { quick : bool }
+      (** open the devices, and look again for what that has brought to light,
+          until nothing new appears.  [quick]: with the quick header (see
+          {!Clevis.Luks.quicken}), for disks whose writes go to an overlay. *)
+
+val run : Guestfs.guestfs -> Clevis.Policy.t -> depth -> Types.findings
+(** A device is opened as [luks-UUID], since inspection finds by that name what
+    the guest's own configuration names. *)
+
+val release_keys : Types.findings -> unit
+(** Wipe all keys. *)
+
+val map_name : taken:string list -> device:string -> uuid:string -> string
+(** The name to open a device by: [luks-UUID], or if that is taken (the devices
+    are copies of each other) with [-2], [-3], ... behind it.  A UUID that is
+    none, since the disk says what it likes, is replaced by the device's
+    name. *)

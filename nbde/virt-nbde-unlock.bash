@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# bash completion for virt-nbde-unlock.  The tool itself lists its options
+# (--long-options, --short-options) and its formats (--machine-readable), so
+# that this file does not lag behind.
+
+_virt_nbde_unlock ()
+{
+    local current previous words
+    current=${COMP_WORDS[COMP_CWORD]}
+    previous=${COMP_WORDS[COMP_CWORD - 1]}
+    # Readline splits --option=value in three words.
+    if [[ $current == = ]]; then
+        current=
+    elif [[ $previous == = ]]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+
+    COMPREPLY=()
+    case $previous in
+        -a | --add | --output-keys)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            return ;;
+        --format)
+            words='raw qcow2 vmdk vdi vhdx vpc' ;;
+        --blocksize)
+            words='512 4096' ;;
+        --output-keys-format)
+            words=$("$1" --machine-readable 2>/dev/null |
+                        sed -n 's,^output-keys-format/,,p') ;;
+        --memsize | --smp | --tang-allow | --tang-timeout)
+            return ;;
+        *)
+            case $current in
+                --*) words=$("$1" --long-options 2>/dev/null) ;;
+                -*) words="$("$1" --short-options 2>/dev/null)
+                           $("$1" --long-options 2>/dev/null)" ;;
+                *) return ;;
+            esac ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _virt_nbde_unlock -o default virt-nbde-unlock
