@@ -386,6 +386,22 @@ explain_tls (const struct http_transfer *t, CURLcode result,
                               "certificate, give it with --tang-cacert."));
 }
 
+/* Older versions of curl (before 8.6) say that memory is short when a header
+ * exceeds their buffer.
+ */
+static void
+explain_memory (const struct http_transfer *t, struct clevis_error *err)
+{
+  long sent = 0;
+
+  curl_easy_getinfo (t->easy, CURLINFO_REQUEST_SIZE, &sent);
+  if (sent > 0 && t->reply_len == 0)
+    clevis_error_set (err, CLEVIS_ERR_REPLY,
+                      _("a header of the reply is too long"));
+  else
+    clevis_error_errno (err, ENOMEM, "libcurl");
+}
+
 /* What curl's result means for the user. */
 static void
 explain (const struct http_transfer *t, CURLcode result,
@@ -417,7 +433,7 @@ explain (const struct http_transfer *t, CURLcode result,
                       BOUND_REPLY_BODY);
     break;
   case CURLE_OUT_OF_MEMORY:
-    clevis_error_errno (err, ENOMEM, "libcurl");
+    explain_memory (t, err);
     break;
   case CURLE_GOT_NOTHING:
   case CURLE_SEND_ERROR:

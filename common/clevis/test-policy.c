@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Tests of policy.c: which servers may be asked by default, and what the
+ * patterns of --tang-allow admit.
+ */
+
+#include <config.h>
+
+#include "testlib.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "policy.h"
+#include "url.h"
+
+static void
+cleanup_policy (struct policy **policy)
+{
+  policy_free (*policy);
+}
+
+#define CLEANUP_POLICY __attribute__ ((cleanup (cleanup_policy)))
+
+/* A policy with these patterns, separated by spaces. */
+static struct policy *
+policy_with (const char *patterns)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_FREE char *copy = strdup (patterns);
+  struct policy *policy = policy_new ();
+  char *save, *p;
+
+  assert_non_null (policy);
+  for (p = strtok_r (copy, " ", &save); p; p = strtok_r (NULL, " ", &save)) {
+    policy_allow (policy, p, &err);
+    assert_no_error (&err);
+  }
+  return policy;
+}
+
+/* What the policy says about connecting to an address for a target. */
+static int
+check_address (const struct policy *policy,
+               const struct policy_target *target, const char *address,
+               struct clevis_error *err)
+{
+  struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+  struct sockaddr_in v4 = { .sin_family = AF_INET };
+
+  if (inet_pton (AF_INET, address, &v4.sin_addr) == 1)
+    return policy_check_address (policy, target, (struct sockaddr *) &v4, err);
+  assert_int_equal (inet_pton (AF_INET6, address, &v6.sin6_addr), 1);
+  return policy_check_address (policy, target, (struct sockaddr *) &v6, err);
+}
+
+/* Is a URL refused before anything is resolved? */
+static bool
+url_is_refused (const struct policy *policy, const char *text,
+                struct clevis_error *err)
+{
+  struct url *url = url_parse (text, err);
+  struct policy_target target;
+  int r = -1;
+
+  if (url) {
+    target = url_target (url);
+    r = policy_check_target (policy, &target, err);
+  }
+  url_free (url);
+  return r == -1;
+}
+
+/* Spellings of addresses that the default policy forbids, one a line with the
+ * range that the message is to name.
+ */
+static const struct {
+  const char *url;
+  const char *range;
+} forbidden_urls[] = {
+  { "http://127.0.0.1", "loopback" },
+  { "http://127.0.0.1:8080/x", "loopback" },
+  { "https://127.0.0.1", "loopback" },
+  { "127.0.0.1", "loopback" },
+  { "http://127.255.255.254", "loopback" },
+  { "http://127.0.0.1.", "loopback" },
+  { "http://127.1", "loopback" },
+  { "http://127.0.1", "loopback" },
+  { "http://2130706433", "loopback" },
+  { "http://0x7f000001", "loopback" },
+  { "http://0X7F000001", "loopback" },
+  { "http://017700000001", "loopback" },
+  { "http://0x7f.1", "loopback" },
+  { "http://0177.0.0.1", "loopback" },
+  { "http://0x7f.0.0x0.1", "loopback" },
+  { "http://%31%32%37.0.0.1", "loopback" },
+  { "http://127%2e0%2e0%2e1", "loopback" },
+  { "http://[::1]", "loopback" },
+  { "http://[0:0:0:0:0:0:0:1]", "loopback" },
+  { "http://[0000::0001]:80", "loopback" },
+  { "http://[::ffff:127.0.0.1]", "loopback" },
+  { "http://[::FFFF:7f00:1]", "loopback" },
+  { "http://[0:0:0:0:0:ffff:7f00:0001]", "loopback" },
+  { "http://[::127.0.0.1]", "loopback" },
+  { "http://[::7f00:1]", "loopback" },
+  { "http://[64:ff9b::127.0.0.1]", "loopback" },
+  { "http://[64:ff9b::7f00:1]", "loopback" },
+  { "http://[2002:7f00:1::]", "loopback" },
+  { "http://[2002:7f12:3456:1::2]", "loopback" },
+  { "http://0.0.0.0", "unspecified" },
+  { "http://0", "unspecified" },
+  { "http://0x0", "unspecified" },
+  { "http://0.1.2.3", "unspecified" },
+  { "http://[::]", "unspecified" },
+  { "http://[::ffff:0.0.0.0]", "unspecified" },
+  { "http://[64:ff9b::]", "unspecified" },
+  { "http://169.254.169.254", "link-local" },
+  { "http://169.254.169.254.", "link-local" },
+  { "http://2852039166", "link-local" },
+  { "http://0xa9fea9fe", "link-local" },
+  { "http://0251.0376.0251.0376", "link-local" },
+  { "http://169.254.43518", "link-local" },
+  { "http://[::ffff:169.254.169.254]", "link-local" },
+  { "http://[::ffff:a9fe:a9fe]", "link-local" },
+  { "http://[64:ff9b::169.254.169.254]", "link-local" },
+  { "http://[2002:a9fe:a9fe::1]", "link-local" },
+  { "http://[fe80::1]", "link-local" },
+  { "http://[fe80::1%25eth0]", "link-local" },
+  { "http://[fe80::1%eth0]", "link-local" },
+  { "http://[febf:ffff::1]", "link-local" },
+  { "http://224.0.0.1", "multicast" },
+  { "http://239.255.255.255", "multicast" },
+  { "http://[ff02::1]", "multicast" },
+  { "http://[::ffff:224.0.0.1]", "multicast" },
+  { "http://255.255.255.255", "broadcast" },
+  { "http://4294967295", "broadcast" },
+  { "http://[fd00:ec2::254]", "cloud metadata" },
+  { "http://100.100.100.200", "cloud metadata" },
+  { "http://168.63.129.16", "cloud metadata" },
+};
+
+static void
+test_forbidden_in_every_spelling (void **state)
+{
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  size_t i;
+
+  for (i = 0; i < sizeof forbidden_urls / sizeof forbidden_urls[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    if (!url_is_refused (policy, forbidden_urls[i].url, &err))
+      fail_msg ("%s was not refused", forbidden_urls[i].url);
+    assert_error (&err, CLEVIS_ERR_POLICY, forbidden_urls[i].range);
+    assert_contains (err.hint, "--tang-allow");
+  }
+}
+
+/* The same ranges at the moment of connecting, whatever name led there. */
+static void
+test_forbidden_addresses_of_names (void **state)
+{
+  static const char *const addresses[] = {
+    "127.0.0.1", "127.255.255.255", "0.0.0.0", "0.255.255.255",
+    "169.254.0.0", "169.254.255.255", "224.0.0.0", "239.255.255.255",
+    "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1",
+    "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+    "::ffff:169.254.169.254", "fd00:ec2::254", "192.0.0.192",
+  };
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  const struct policy_target target = {
+    .scheme = "http", .host = "tang.example.com", .port = 80
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof addresses / sizeof addresses[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    if (check_address (policy, &target, addresses[i], &err) == 0)
+      fail_msg ("%s was not refused", addresses[i]);
+    assert_error (&err, CLEVIS_ERR_POLICY, "range");
+  }
+}
+
+static void
+test_other_addresses_are_allowed (void **state)
+{
+  static const char *const addresses[] = {
+    "1.0.0.0", "10.0.0.1", "126.255.255.255", "128.0.0.0",
+    "169.253.255.255", "169.255.0.0", "172.16.0.1", "192.168.1.1",
+    "223.255.255.255", "255.255.255.254", "2001:db8::1", "fc00::1",
+    "fd12::254", "fe7f::1", "fec0::1", "::ffff:10.0.0.1",
+    "64:ff9b::10.0.0.1", "2002:a00:1::", "2003:7f00:1::", "::10.0.0.1",
+  };
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  const struct policy_target target = {
+    .scheme = "http", .host = "tang.example.com", .port = 80
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof addresses / sizeof addresses[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    check_address (policy, &target, addresses[i], &err);
+    assert_no_error (&err);
+  }
+}
+
+/* Before a name is resolved nothing can be said about it. */
+static void
+test_names_are_not_judged_early (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+
+  assert_false (url_is_refused (policy, "http://tang.example.com", &err));
+  assert_false (url_is_refused (policy, "http://localhost", &err));
+}
+
+static void
+test_neither_ipv4_nor_ipv6 (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  const struct policy_target target = {
+    .scheme = "http", .host = "h", .port = 80
+  };
+  const struct sockaddr unix_address = { .sa_family = AF_UNIX };
+
+  assert_int_equal (policy_check_address (policy, &target, &unix_address,
+                                          &err), -1);
+  assert_error (&err, CLEVIS_ERR_POLICY, "neither IPv4 nor IPv6");
+}
+
+/* Patterns of --tang-allow, a server that is asked for, the address that it
+ * has, and whether that is allowed.
+ */
+static const struct {
+  const char *patterns;
+  const char *url;
+  const char *address;
+  bool allowed;
+} cases[] = {
+  /* Names. */
+  { "tang.example.com", "http://tang.example.com", "192.0.2.1", true },
+  { "tang.example.com", "https://tang.example.com:99", "192.0.2.1", true },
+  { "tang.example.com", "http://TANG.example.COM.", "192.0.2.1", true },
+  { "TANG.Example.com.", "http://tang.example.com", "192.0.2.1", true },
+  { "tang.example.com", "http://tang.example.org", "192.0.2.1", false },
+  { "tang.example.com", "http://a.tang.example.com", "192.0.2.1", false },
+  { "tang.example.com", "http://xtang.example.com", "192.0.2.1", false },
+  { "tang.example.com", "http://tang.example.com.evil", "192.0.2.1", false },
+  { "tang", "http://tang", "10.0.0.1", true },
+  { "tang_1", "http://tang_1", "10.0.0.1", true },
+  /* A name server is not the user. */
+  { "tang.example.com", "http://tang.example.com", "127.0.0.1", false },
+  { "tang.example.com", "http://tang.example.com", "169.254.169.254", false },
+  { "tang.example.com", "http://tang.example.com", "::1", false },
+  { "tang.example.com", "http://tang.example.com", "::ffff:127.0.0.1",
+    false },
+  /* The word localhost is about loopback, and about nothing else. */
+  { "localhost", "http://localhost", "127.0.0.1", true },
+  { "localhost", "http://localhost:8080", "::1", true },
+  { "localhost", "http://localhost", "169.254.169.254", false },
+  { "localhost", "http://tang", "127.0.0.1", false },
+  { "localhost", "http://127.0.0.1", "127.0.0.1", false },
+  { "*.localhost", "http://a.localhost", "127.0.0.1", false },
+  /* Domains. */
+  { "*.example.com", "http://tang.example.com", "192.0.2.1", true },
+  { "*.example.com", "http://a.b.example.com", "192.0.2.1", true },
+  { "*.EXAMPLE.com", "http://tang.example.com.", "192.0.2.1", true },
+  { "*.example.com", "http://example.com", "192.0.2.1", false },
+  { "*.example.com", "http://.example.com", "192.0.2.1", false },
+  { "*.example.com", "http://tangexample.com", "192.0.2.1", false },
+  { "*.example.com", "http://tang.example.com.evil", "192.0.2.1", false },
+  { "*.example.com", "http://tang.example.com", "127.0.0.1", false },
+  /* Addresses admit what the default forbids, for names as well. */
+  { "127.0.0.1", "http://127.0.0.1", "127.0.0.1", true },
+  { "127.0.0.1", "http://127.0.0.1:8080", "127.0.0.1", true },
+  { "127.0.0.1", "http://localhost", "127.0.0.1", true },
+  { "127.0.0.1", "http://2130706433", "127.0.0.1", true },
+  { "127.0.0.1", "http://127.0.0.2", "127.0.0.2", false },
+  { "127.0.0.1", "http://[::1]", "::1", false },
+  { "127.0.0.1", "http://[::ffff:127.0.0.1]", "::ffff:127.0.0.1", true },
+  { "[::ffff:127.0.0.1]", "http://127.0.0.1", "127.0.0.1", true },
+  { "127.0.0.1", "http://[64:ff9b::7f00:1]", "64:ff9b::7f00:1", false },
+  { "[::1]", "http://[::1]", "::1", true },
+  { "::1", "http://[::1]:8080", "::1", true },
+  { "[::1]", "http://[0:0::1]", "::1", true },
+  { "192.0.2.1", "http://tang.example.com", "192.0.2.1", true },
+  { "192.0.2.1", "http://tang.example.com", "192.0.2.2", false },
+  /* Ranges. */
+  { "192.0.2.0/24", "http://192.0.2.255", "192.0.2.255", true },
+  { "192.0.2.0/24", "http://192.0.3.0", "192.0.3.0", false },
+  { "192.0.2.77/24", "http://192.0.2.1", "192.0.2.1", true },
+  { "192.0.2.128/25", "http://192.0.2.127", "192.0.2.127", false },
+  { "192.0.2.128/25", "http://192.0.2.128", "192.0.2.128", true },
+  { "192.0.2.1/32", "http://192.0.2.1", "192.0.2.1", true },
+  { "192.0.2.1/32", "http://192.0.2.0", "192.0.2.0", false },
+  { "0.0.0.0/0", "http://127.0.0.1", "127.0.0.1", true },
+  { "0.0.0.0/0", "http://[2001:db8::1]", "2001:db8::1", false },
+  { "[2001:db8::]/32", "http://[2001:db8:1::2]", "2001:db8:1::2", true },
+  { "2001:db8::/32", "http://[2001:db9::]", "2001:db9::", false },
+  { "[2001:db8::/32]", "http://[2001:db8::1]", "2001:db8::1", true },
+  { "[2001:db8::]/127", "http://[2001:db8::2]", "2001:db8::2", false },
+  { "[::]/0", "http://192.0.2.1", "192.0.2.1", true },
+  /* Schemes and ports. */
+  { "https://tang", "https://tang", "192.0.2.1", true },
+  { "https://tang", "http://tang", "192.0.2.1", false },
+  { "HTTP://tang", "http://tang", "192.0.2.1", true },
+  { "tang:8080", "http://tang:8080", "192.0.2.1", true },
+  { "tang:8080", "http://tang", "192.0.2.1", false },
+  { "http://tang:80", "http://tang", "192.0.2.1", true },
+  { "https://127.0.0.1:443", "https://127.0.0.1", "127.0.0.1", true },
+  { "127.0.0.1:81", "http://127.0.0.1:80", "127.0.0.1", false },
+  { "127.0.0.0/8:81", "http://127.0.0.9:81", "127.0.0.9", true },
+  { "[::1]:81", "http://[::1]:81", "::1", true },
+  { "[::1]:81", "http://[::1]:82", "::1", false },
+  { "[2001:db8::]/32:81", "http://[2001:db8::1]:81", "2001:db8::1", true },
+  { "[2001:db8::]/32:81", "http://[2001:db8::1]:82", "2001:db8::1", false },
+  { "http://*.example.com:81", "http://a.example.com:81", "192.0.2.1", true },
+  { "http://*.example.com:81", "https://a.example.com:81", "192.0.2.1",
+    false },
+  /* Several: one is enough. */
+  { "tang1 tang2", "http://tang2", "192.0.2.1", true },
+  { "tang1 tang2", "http://tang3", "192.0.2.1", false },
+  { "tang1 127.0.0.0/8", "http://tang1", "127.0.0.1", true },
+  { "tang1:81 tang1:82", "http://tang1:82", "192.0.2.1", true },
+};
+
+static void
+test_patterns (void **state)
+{
+  size_t i;
+
+  for (i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_with (cases[i].patterns);
+    struct url *url = url_parse (cases[i].url, &err);
+    struct policy_target target;
+    bool allowed;
+
+    assert_no_error (&err);
+    target = url_target (url);
+    allowed = policy_check_target (policy, &target, &err) == 0 &&
+      check_address (policy, &target, cases[i].address, &err) == 0;
+    url_free (url);
+    if (allowed != cases[i].allowed)
+      fail_msg ("--tang-allow %s: %s (%s) is %s", cases[i].patterns,
+                cases[i].url, cases[i].address,
+                allowed ? "allowed" : "refused");
+    if (!allowed)
+      assert_error (&err, CLEVIS_ERR_POLICY, "not asked");
+  }
+}
+
+static void
+test_bad_patterns (void **state)
+{
+  static const char *const patterns[] = {
+    "", "*", "*.", "*.*", "a*.example.com", "tang.*", "http://", "ftp://tang",
+    "file:///etc", "tang:", "tang:0", "tang:65536", "tang:x", "tang:-1",
+    "tang:80:81", "tang/24", "tang/path", "192.0.2.1/33", "192.0.2.1/-1",
+    "192.0.2.1/", "192.0.2.1/x", "192.0.2.256", "192.0.2", "1", "1.2.3.4.5",
+    "[::1", "[::1]x", "[]", "[tang", "::1/129", "[::1]/129", "::g",
+    "http://user@tang", "tang tang", "tang\n", ".example.com", "http:tang",
+    "http//tang", "[::ffff:1.2.3.4]/97x", "192.0.2.0/24/24",
+  };
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  size_t i;
+
+  for (i = 0; i < sizeof patterns / sizeof patterns[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    if (policy_allow (policy, patterns[i], &err) == 0)
+      fail_msg ("\"%s\" was taken for a pattern", patterns[i]);
+    assert_error (&err, CLEVIS_ERR_POLICY, "[SCHEME://]HOST[:PORT]");
+    assert_contains (err.hint, "HOST is");
+  }
+}
+
+/* A pattern that was not understood restricts nothing by accident, and allows
+ * nothing.
+ */
+static void
+test_bad_pattern_changes_nothing (void **state)
+{
+  CLEANUP_ERROR struct clevis_error bad = CLEVIS_ERROR_INIT;
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+
+  assert_int_equal (policy_allow (policy, "127.0.0.1/40", &bad), -1);
+  assert_false (url_is_refused (policy, "http://192.0.2.1", &err));
+  assert_true (url_is_refused (policy, "http://127.0.0.1", &err));
+}
+
+/* The advice, when followed, helps. */
+static void
+assert_hint_helps (const char *patterns, const char *url_text)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_ERROR struct clevis_error none = CLEVIS_ERROR_INIT;
+  CLEANUP_POLICY struct policy *policy = policy_with (patterns);
+  char pattern[128];
+  const char *p;
+
+  assert_true (url_is_refused (policy, url_text, &err));
+  p = strstr (err.hint, "--tang-allow ");
+  assert_non_null (p);
+  snprintf (pattern, sizeof pattern, "%s", p + strlen ("--tang-allow "));
+  assert_int_equal (pattern[strlen (pattern) - 1], '.');
+  pattern[strlen (pattern) - 1] = '\0';
+  policy_allow (policy, pattern, &none);
+  assert_no_error (&none);
+  assert_false (url_is_refused (policy, url_text, &none));
+}
+
+static void
+test_hint_helps (void **state)
+{
+  assert_hint_helps ("", "http://127.0.0.1");
+  assert_hint_helps ("", "http://127.1:8080");
+  assert_hint_helps ("", "http://[::1]");
+  assert_hint_helps ("", "http://[fe80::1]:8080");
+  assert_hint_helps ("tang1", "http://tang2");
+  assert_hint_helps ("tang1", "https://192.0.2.1");
+}
+
+static void
+test_defaults (void **state)
+{
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  const struct policy_settings *settings = policy_get_settings (policy);
+
+  assert_int_equal (settings->timeout, 10000);
+  assert_int_equal (settings->connect_timeout, 5000);
+  assert_int_equal (settings->deadline, 60000);
+  assert_int_equal (settings->retries, 2);
+  assert_int_equal (settings->parallel, 16);
+  assert_null (settings->proxy);
+  assert_null (settings->keydir);
+  assert_null (settings->offline);
+  policy_settings (policy)->timeout = 250;
+  assert_int_equal (settings->timeout, 250);
+}
+
+int
+main (void)
+{
+  const struct CMUnitTest policy[] = {
+    cmocka_unit_test (test_forbidden_in_every_spelling),
+    cmocka_unit_test (test_forbidden_addresses_of_names),
+    cmocka_unit_test (test_other_addresses_are_allowed),
+    cmocka_unit_test (test_names_are_not_judged_early),
+    cmocka_unit_test (test_neither_ipv4_nor_ipv6),
+    cmocka_unit_test (test_patterns),
+    cmocka_unit_test (test_bad_patterns),
+    cmocka_unit_test (test_bad_pattern_changes_nothing),
+    cmocka_unit_test (test_hint_helps),
+    cmocka_unit_test (test_defaults),
+  };
+
+  return run_unit_tests (policy);
+}
