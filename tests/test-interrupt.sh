@@ -1,0 +1,91 @@
+#!/bin/bash -
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# ^C and SIGTERM, during the exchange and during the launch, end the tool at
+# once by that signal and leave nothing behind; after SIGKILL no process is
+# left.
+#
+# needs: appliance
+
+. "$(dirname "$0")/functions.sh"
+requires_tang
+requires_appliance
+
+start_tang one
+bound_piece a.luks tang "$(tang_config one)"
+disk_of disk.img a.luks
+replace_server one start_blackhole
+
+has_qemu ()
+{
+  qemu=
+  local process
+  for process in $(run_processes); do
+    if grep -qsa -e -initrd "/proc/$process/cmdline" &&
+       grep -qsa guestfsd.sock "/proc/$process/cmdline"; then
+      qemu=$process
+    fi
+  done
+  [ -n "$qemu" ]
+}
+
+asked ()
+{
+  [ "$(connections one)" -gt "$before" ]
+}
+
+start ()
+{
+  before=$(connections one)
+  nbde_start --format=raw -a disk.img --tang-allow 127.0.0.1 \
+    --tang-timeout 300 --check -i --output-keys keys
+  wait_for 120 has_qemu || fail 'no qemu was started'
+  # Its socket is in a folder of libguestfs.
+  socket=$(tr '\0,' '\n\n' < "/proc/$qemu/cmdline" |
+             sed -n 's/^path=\(.*guestfsd.sock\)$/\1/p')
+  [ -n "$socket" ] || fail 'no socket in the arguments of qemu'
+}
+
+# It has ended as a process does that a signal has ended.
+#   ended SIGNAL-NUMBER
+ended ()
+{
+  nbde_wait 20
+  assert_equal $((128 + $1)) "$status" 'exit status'
+  assert_stderr_has 'virt-nbde-unlock: error: interrupted'
+  assert_one_error interrupted
+  assert_no_stdout
+  assert_no_leftovers
+  assert_no_file "$(dirname "$socket")"
+  assert_no_file keys
+  assert_equal '' "$(find . -name '.virt-nbde*')" 'temporary files of keys'
+}
+
+# ^C goes to all processes of the terminal's group.
+start
+wait_for 120 asked || fail 'the server was not asked'
+kill -INT -- "-$nbde_pid"
+ended 2
+
+# SIGTERM to the tool alone.
+start
+wait_for 120 asked || fail 'the server was not asked'
+kill -TERM "$nbde_pid"
+ended 15
+
+# During the launch.
+start
+kill -INT -- "-$nbde_pid"
+ended 2
+
+# Nothing can be done about files then, but processes end.
+start
+wait_for 120 asked || fail 'the server was not asked'
+kill -KILL "$nbde_pid"
+# bash reports that a child was killed.
+nbde_wait 20 2>/dev/null
+assert_equal 137 "$status" 'exit status'
+wait_for 30 no_run_processes || fail 'processes are left behind by SIGKILL'
+assert_no_file keys
+rm -rf "$(dirname "$socket")"

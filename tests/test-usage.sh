@@ -1,0 +1,56 @@
+#!/bin/bash -
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# A wrong command line: one line that says what is wrong, advice, exit
+# status 1, and no appliance is started.
+
+. "$(dirname "$0")/functions.sh"
+
+truncate -s 1M disk.img
+
+# usage_error PATTERN [ARGUMENT...]
+usage_error ()
+{
+  local pattern=$1
+  shift
+  nbde "$@"
+  assert_status 1
+  assert_no_stdout
+  assert_one_error "$pattern"
+  assert_stderr_has "Try 'virt-nbde-unlock --help' or consult \
+virt-nbde-unlock(1) for more information."
+  assert_equal 2 "$(wc -l < "$err")" 'lines of standard error'
+}
+
+usage_error 'no disk was given'
+usage_error 'no disk was given' --list
+for action in --list --check --inspect --output-keys; do
+  usage_error "no action was given: .*$action" -a disk.img
+done
+
+usage_error '--no-such-option' --no-such-option
+usage_error '-Z' -Z -a disk.img --list
+usage_error 'disks are given with -a' disk.img --list
+usage_error '-a needs a value' --list -a
+usage_error '--list takes no value' -a disk.img --list=yes
+usage_error '--format must stand before' -a disk.img --format=raw --list
+usage_error '--blocksize must stand before' -a disk.img --blocksize=512 --list
+usage_error "--blocksize: '1000'" --blocksize=1000 -a disk.img --list
+usage_error "--memsize: '0'" --memsize=0 -a disk.img --list
+usage_error "--memsize: '1g'" --memsize=1g -a disk.img --list
+usage_error "--smp: '-1'" --smp=-1 -a disk.img --list
+usage_error "--tang-timeout: '0'" --tang-timeout=0 -a disk.img --list
+usage_error "--tang-timeout: 'nan'" --tang-timeout=nan -a disk.img --list
+usage_error '--output-keys needs the name' -a disk.img --output-keys=
+usage_error "--output-keys-format: 'csv'" -a disk.img --output-keys=k \
+  --output-keys-format=csv
+usage_error '--force needs --output-keys' -a disk.img --list --force
+usage_error 'cannot be combined' -a disk.img --list --output-keys=-
+usage_error '--machine-readable' -a disk.img --list --machine-readable=tape:1
+
+# Not about the way of writing, so without the advice.
+nbde -a disk.img --list --tang-allow='http://[::1'
+assert_status 1
+assert_no_stdout
+assert_one_error 'http://\[::1'
