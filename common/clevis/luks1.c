@@ -199,7 +199,7 @@ luks1_read (struct luks *luks, struct clevis_error *err)
   if (read_info (luks, err) == -1 || read_keyslots (luks, err) == -1)
     return -1;
   r = luksmeta_test (luks->cd);
-  if (r == -EINVAL)
+  if (r < 0 && r != -ENOENT)
     luks->info.note = _("the luksmeta header is damaged, bindings in it "
                         "cannot be read");
   if (r < 0)

@@ -65,7 +65,8 @@ extern int policy_allow (struct policy *policy, const char *pattern,
 
 /* Ask another server than the one that a token names: "FROM=TO".
  *
- *   FROM  [SCHEME://]HOST[:PORT][/PATH]; what is left out matches anything
+ *   FROM  [SCHEME://]HOST[:PORT][/PATH]; what is left out matches anything,
+ *         but with a scheme and no port the scheme's own port is meant
  *   TO    the URL that takes the place of the matching part
  *
  * The first map that matches is used.  TO is the user's word, so it is

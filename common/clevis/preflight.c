@@ -14,6 +14,7 @@
 
 #include "advert.h"
 #include "cleanups.h"
+#include "clock.h"
 #include "ecmr.h"
 #include "gettext-compat.h"
 #include "http.h"
@@ -48,7 +49,8 @@ struct device {
 struct preflight {
   const struct policy *policy;
   struct http *http;
-  bool probe, started;
+  bool probe;
+  double deadline;         /* of the monotonic clock; 0: not started */
   struct check *checks;
   size_t nr_running;
   struct device **devices;
@@ -385,7 +387,6 @@ start_all (struct preflight *pf)
 {
   struct check *check;
 
-  pf->started = true;
   for (check = pf->checks; check; check = check->next) {
     const struct http_request request = {
       .base = check->url, .trusted = check->mapped, .path = "/adv",
@@ -511,13 +512,40 @@ conclude (struct preflight *pf)
   }
 }
 
+/* The time is over for all who have not answered. */
+static void
+expire_all (struct preflight *pf)
+{
+  const double seconds = policy_get_settings (pf->policy)->deadline / 1000.0;
+  struct check *check;
+
+  for (check = pf->checks; check; check = check->next)
+    if (check->transfer) {
+      clevis_error_set (&check->error, CLEVIS_ERR_UNREACHABLE,
+                        _("no answer within the deadline of %g seconds"),
+                        seconds);
+      http_cancel (check->transfer);
+      end (check);
+    }
+}
+
 int
 preflight_step (struct preflight *pf, int ms, struct clevis_error *err)
 {
-  if (!pf->started)
+  double left;
+
+  if (pf->deadline == 0) {
+    pf->deadline = clock_now () +
+      policy_get_settings (pf->policy)->deadline / 1000.0;
     start_all (pf);
+  }
+  left = (pf->deadline - clock_now ()) * 1000 + 1;
+  if (left < ms)
+    ms = left > 0 ? (int) left : 0;
   if (pf->nr_running > 0 && http_step (pf->http, ms, err) == -1)
     return -1;
+  if (clock_now () >= pf->deadline)
+    expire_all (pf);
   if (pf->nr_running > 0)
     return 1;
   conclude (pf);

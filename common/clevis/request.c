@@ -462,8 +462,22 @@ export_question (const struct question *q, struct offline *offline,
                       err);
 }
 
+/* The next question to end: those that could not be exported come first. */
+static struct question *
+next_exported (struct requests *rs)
+{
+  struct question *q;
+
+  for (q = rs->questions; q; q = q->next)
+    if (!q->answered && q->exported.code != CLEVIS_OK)
+      return q;
+  q = rs->questions;
+  return q && !q->answered ? q : NULL;
+}
+
 /* All questions are written down before anybody is told, since an sss pin that
- * is told of enough failures takes its other questions back.
+ * is told of enough failures takes its other questions back.  Failures are
+ * told first, so what was taken back and has no error was exported.
  */
 static bool
 export_all (struct requests *rs, struct offline *offline)
@@ -473,7 +487,7 @@ export_all (struct requests *rs, struct offline *offline)
 
   for (q = rs->questions; q; q = q->next)
     export_question (q, offline, &q->exported);
-  while ((q = rs->questions) != NULL && !q->answered) {
+  while ((q = next_exported (rs)) != NULL) {
     CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
     clevis_error_copy (&err, &q->exported);

@@ -426,6 +426,274 @@ test_hint_helps (void **state)
   assert_hint_helps ("tang1", "https://192.0.2.1");
 }
 
+/* --tang-map: a map, a URL of a token, and the URL that is asked; NULL if the
+ * map does not match.
+ */
+static const struct {
+  const char *map, *url, *mapped;
+} maps[] = {
+  { "tang=http://192.0.2.7", "http://tang", "http://192.0.2.7" },
+  { "tang=192.0.2.7:7500", "http://tang", "http://192.0.2.7:7500" },
+  { "tang=https://other/x", "http://tang/y", "https://other/x/y" },
+  { "tang=http://i/", "http://tang/y", "http://i/y" },
+  { "TANG.example.com=http://i", "http://tang.Example.com.", "http://i" },
+  { "tang=http://i", "https://tang:99", "http://i" },
+  { "tang=http://i", "http://tang.example.com", NULL },
+  { "tang=http://i", "http://xtang", NULL },
+  { "tang:80=http://i", "http://tang", "http://i" },
+  { "tang:80=http://i", "http://tang:81", NULL },
+  { "tang:443=http://i", "https://tang", "http://i" },
+  { "https://tang=http://i", "https://tang", "http://i" },
+  { "https://tang=http://i", "http://tang", NULL },
+  { "http://tang=http://i", "http://tang:8080", NULL },
+  { "http://tang:8080=http://i", "http://tang:8080", "http://i" },
+  { "tang/a=http://i", "http://tang/a", "http://i" },
+  { "tang/a=http://i", "http://tang/a/b", "http://i/b" },
+  { "tang/a/=http://i/c", "http://tang/a/b", "http://i/c/b" },
+  { "tang/a=http://i", "http://tang/ab", NULL },
+  { "tang/a=http://i", "http://tang/b", NULL },
+  { "tang/a=http://i", "http://tang", NULL },
+  { "[2001:db8::1]=http://i", "http://[2001:db8::1]:80", "http://i" },
+  { "127.0.0.1=http://i", "http://2130706433", "http://i" },
+  { "tang=http://127.0.0.1:1", "http://tang", "http://127.0.0.1:1" },
+};
+
+static void
+test_maps (void **state)
+{
+  size_t i;
+
+  for (i = 0; i < sizeof maps / sizeof maps[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_new ();
+    struct url *url = url_parse (maps[i].url, &err), *mapped = NULL;
+
+    policy_map (policy, maps[i].map, &err);
+    assert_no_error (&err);
+    assert_int_equal (policy_apply_maps (policy, url, &mapped, &err), 0);
+    if (maps[i].mapped == NULL && mapped)
+      fail_msg ("%s: %s is mapped to %s", maps[i].map, maps[i].url,
+                mapped->base);
+    if (maps[i].mapped && mapped == NULL)
+      fail_msg ("%s: %s is not mapped", maps[i].map, maps[i].url);
+    if (mapped)
+      assert_string_equal (mapped->base, maps[i].mapped);
+    url_free (url);
+    url_free (mapped);
+  }
+}
+
+static void
+test_first_map_is_used (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  struct url *url = url_parse ("http://tang/a", &err), *mapped = NULL;
+
+  policy_map (policy, "other=http://h0", &err);
+  policy_map (policy, "tang/a=http://h1", &err);
+  policy_map (policy, "tang=http://h2", &err);
+  assert_int_equal (policy_apply_maps (policy, url, &mapped, &err), 0);
+  assert_no_error (&err);
+  assert_string_equal (mapped->base, "http://h1");
+  url_free (url);
+  url_free (mapped);
+}
+
+static void
+test_bad_maps (void **state)
+{
+  static const char *const bad[] = {
+    "", "=", "tang", "tang=", "=http://i", "tang:x=http://i",
+    "tang:0=http://i", "tang:65536=http://i", "ftp://tang=http://i",
+    "tang=file:///etc/passwd", "tang=http://", "tang=http://u@i",
+    "tang=http://i?x", "192.0.2.0/24x:1:2=http://i", "[::1=http://i",
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_new ();
+
+    if (policy_map (policy, bad[i], &err) == 0)
+      fail_msg ("\"%s\" was taken for a map", bad[i]);
+    assert_error (&err, CLEVIS_ERR_POLICY, "is not FROM=TO");
+  }
+}
+
+static void
+test_resolves (void **state)
+{
+  static const char *const good[] = {
+    "tang:80:192.0.2.1", "tang.example.com:8080:2001:db8::1",
+    "tang:80:[2001:db8::1]", "tang:65535:127.0.0.1",
+  };
+  static const char *const bad[] = {
+    "", "tang", "tang:80", "tang:80:", ":80:192.0.2.1", "tang::192.0.2.1",
+    "tang:0:192.0.2.1", "tang:65536:192.0.2.1", "tang:x:192.0.2.1",
+    "tang:80:other", "tang:80:192.0.2", "tang:80:[2001:db8::1",
+    "-tang:80", "+tang:80:192.0.2.1x", "tang:80:192.0.2.1,192.0.2.2",
+  };
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  const char *const *entries;
+  size_t i;
+
+  assert_null (policy_resolves (policy)[0]);
+  for (i = 0; i < sizeof good / sizeof good[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    policy_resolve (policy, good[i], &err);
+    assert_no_error (&err);
+  }
+  for (i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+    if (policy_resolve (policy, bad[i], &err) == 0)
+      fail_msg ("\"%s\" was taken", bad[i]);
+    assert_error (&err, CLEVIS_ERR_POLICY, "HOST:PORT:ADDRESS");
+  }
+  entries = policy_resolves (policy);
+  for (i = 0; i < sizeof good / sizeof good[0]; ++i)
+    assert_string_equal (entries[i], good[i]);
+  assert_null (entries[i]);
+}
+
+/* Proxies: what the options and the environment say, a URL, and the proxy
+ * through which it is asked.
+ */
+static const struct {
+  const char *proxy, *no_proxy; /* options */
+  const char *environment;      /* NAME=VALUE, separated by spaces */
+  const char *url, *expected;
+} proxies[] = {
+  { NULL, NULL, "", "http://tang", NULL },
+  { "http://p:1", NULL, "", "http://tang", "http://p:1" },
+  { "http://p:1", NULL, "", "https://tang", "http://p:1" },
+  { "http://p:1", NULL, "http_proxy=http://q", "http://tang", "http://p:1" },
+  { NULL, NULL, "http_proxy=http://q", "http://tang", "http://q" },
+  { NULL, NULL, "http_proxy=http://q", "https://tang", NULL },
+  { NULL, NULL, "https_proxy=http://q", "https://tang", "http://q" },
+  { NULL, NULL, "HTTPS_PROXY=http://q", "https://tang", "http://q" },
+  { NULL, NULL, "HTTP_PROXY=http://q", "http://tang", NULL },
+  { NULL, NULL, "all_proxy=http://q", "http://tang", "http://q" },
+  { NULL, NULL, "ALL_PROXY=http://q", "https://tang", "http://q" },
+  { NULL, NULL, "http_proxy= all_proxy=http://q", "http://tang", "http://q" },
+  { "http://p", "*", "", "http://tang", NULL },
+  { NULL, "*", "http_proxy=http://q", "http://tang", NULL },
+  { "http://p", "tang", "", "http://tang", NULL },
+  { "http://p", "tang", "", "http://TANG.", NULL },
+  { "http://p", "example.com", "", "http://tang.example.com", NULL },
+  { "http://p", ".example.com", "", "http://tang.example.com", NULL },
+  { "http://p", "example.com", "", "http://tangexample.com", "http://p" },
+  { "http://p", "tang.example.com", "", "http://example.com", "http://p" },
+  { "http://p", "a, b,tang c", "", "http://tang", NULL },
+  { "http://p", "a,b", "", "http://tang", "http://p" },
+  { "http://p", "192.0.2.1", "", "http://192.0.2.1", NULL },
+  { "http://p", "192.0.2.0/24", "", "http://192.0.2.200", NULL },
+  { "http://p", "192.0.2.0/24", "", "http://192.0.3.1", "http://p" },
+  { "http://p", "192.0.2.0/33", "", "http://192.0.2.1", "http://p" },
+  { "http://p", "192.0.2.0/x", "", "http://192.0.2.0", "http://p" },
+  { "http://p", "2001:db8::/32", "", "http://[2001:db8::1]", NULL },
+  { "http://p", "2.1", "", "http://192.0.2.1", "http://p" },
+  { NULL, NULL, "http_proxy=http://q no_proxy=tang", "http://tang", NULL },
+  { NULL, NULL, "http_proxy=http://q NO_PROXY=tang", "http://tang", NULL },
+  { NULL, "other", "http_proxy=http://q no_proxy=tang", "http://tang",
+    "http://q" },
+};
+
+static void
+clear_environment (void)
+{
+  static const char *const names[] = {
+    "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy",
+    "ALL_PROXY", "no_proxy", "NO_PROXY",
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof names / sizeof names[0]; ++i)
+    unsetenv (names[i]);
+}
+
+static void
+set_environment (const char *text)
+{
+  CLEANUP_FREE char *copy = strdup (text);
+  char *save, *p, *value;
+
+  clear_environment ();
+  for (p = strtok_r (copy, " ", &save); p; p = strtok_r (NULL, " ", &save)) {
+    value = strchr (p, '=');
+    *value++ = '\0';
+    setenv (p, value, 1);
+  }
+}
+
+static void
+test_proxies (void **state)
+{
+  size_t i;
+
+  for (i = 0; i < sizeof proxies / sizeof proxies[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_new ();
+    struct policy_settings *settings = policy_settings (policy);
+    struct url *url = url_parse (proxies[i].url, &err);
+    struct policy_target target = url_target (url);
+    const char *proxy;
+
+    set_environment (proxies[i].environment);
+    if (proxies[i].proxy)
+      settings->proxy = strdup (proxies[i].proxy);
+    if (proxies[i].no_proxy)
+      settings->no_proxy = strdup (proxies[i].no_proxy);
+    proxy = policy_proxy (policy, &target);
+    if (strcmp (proxy ? proxy : "none",
+                proxies[i].expected ? proxies[i].expected : "none") != 0)
+      fail_msg ("%s, --tang-proxy %s, no_proxy %s, %s: %s", proxies[i].url,
+                proxies[i].proxy ? proxies[i].proxy : "none",
+                proxies[i].no_proxy ? proxies[i].no_proxy : "none",
+                proxies[i].environment, proxy ? proxy : "none");
+    url_free (url);
+  }
+  clear_environment ();
+}
+
+/* Behind a proxy the address of a name is not seen, so the user must have
+ * named it.
+ */
+static void
+test_names_behind_a_proxy (void **state)
+{
+  static const struct {
+    const char *patterns, *host;
+    bool allowed;
+  } behind[] = {
+    { "", "tang", false },
+    { "", "192.0.2.1", true },
+    { "", "127.0.0.1", false },
+    { "tang", "tang", true },
+    { "*.example.com", "tang.example.com", true },
+    { "192.0.2.0/24", "tang", false },
+    { "192.0.2.0/24", "192.0.2.1", true },
+    { "0.0.0.0/0 tang", "tang", true },
+    { "localhost", "localhost", true },
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof behind / sizeof behind[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_with (behind[i].patterns);
+    const struct policy_target target = {
+      .scheme = "http", .host = behind[i].host, .port = 80, .proxied = true
+    };
+    bool allowed = policy_check_target (policy, &target, &err) == 0;
+
+    if (allowed != behind[i].allowed)
+      fail_msg ("--tang-allow %s: %s is %s", behind[i].patterns,
+                behind[i].host, allowed ? "allowed" : "refused");
+  }
+}
+
 static void
 test_defaults (void **state)
 {
@@ -457,6 +725,12 @@ main (void)
     cmocka_unit_test (test_bad_patterns),
     cmocka_unit_test (test_bad_pattern_changes_nothing),
     cmocka_unit_test (test_hint_helps),
+    cmocka_unit_test (test_maps),
+    cmocka_unit_test (test_first_map_is_used),
+    cmocka_unit_test (test_bad_maps),
+    cmocka_unit_test (test_resolves),
+    cmocka_unit_test (test_proxies),
+    cmocka_unit_test (test_names_behind_a_proxy),
     cmocka_unit_test (test_defaults),
   };
 

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# Makes the inputs that the fuzz targets start from, of the headers that
+# tests/malformed/generate.py has made:
+#
+#   seeds.py HEADERS DIR [good]
+#
+# DIR then holds a folder for fuzz-luks, fuzz-jwe and fuzz-policy each.  With
+# "good" only the headers that nothing is wrong with are used.
+
+import glob
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                '../../../tests/malformed'))
+sys.dont_write_bytecode = True
+
+from formats import decode_header  # noqa: E402
+
+# Binary header, and what fuzz-luks takes of each kind.
+LUKS2_BINARY, LUKS2_JSON = 512, 4096
+LUKS1_HEADER, LUKS1_META, META_HEADER = 592, 0x101000, 272
+
+POLICIES = [
+    'http://tang.example.com',
+    'tang:8080/x\na *.example.com:80\nm tang=http://127.0.0.1:7500/y',
+    'https://[2001:db8::7]:8443\na [2001:db8::]/32\np http://proxy:3128',
+    'http://2130706433/\na 127.0.0.0/8\nr tang:80:192.0.2.1\nn .example.com',
+    'http://[::ffff:127.0.0.1]\na https://localhost\nm h/x=https://i/y',
+    'http://192.0.2.1\na 192.0.2.0/24\nn 192.0.2.0/24,10.0.0.1\np socks5://x',
+]
+
+
+def save(folder, name, data):
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), 'wb') as f:
+        f.write(data)
+
+
+def unpack(header):
+    """A protected header whose children are headers as well."""
+    sss = header.get('clevis', {}).get('sss', {})
+    if isinstance(sss, dict) and isinstance(sss.get('jwe'), list):
+        sss['jwe'] = [unpack(decode_header(jwe.split('.')[0]))
+                      for jwe in sss['jwe']]
+    return header
+
+
+def luks2_seeds(folder, name, data):
+    size = int.from_bytes(data[8:16], 'big')
+    area = data[LUKS2_JSON:size if 4096 < size < len(data) else 16384]
+    text = area.rstrip(b'\0')
+    save(folder + '/fuzz-luks', name,
+         b'\1' + data[:LUKS2_BINARY] + text)
+    if name.endswith('.good'):
+        save(folder + '/fuzz-luks', name + '-try',
+             b'\x41' + data[:LUKS2_BINARY] + text)
+    save(folder + '/fuzz-luks', name + '-raw', b'\0' + data[:LUKS2_BINARY])
+    try:
+        tokens = json.loads(text)['tokens']
+        jwe = tokens['0']['jwe']
+        save(folder + '/fuzz-jwe', name, json.dumps(jwe).encode())
+        header = unpack(decode_header(jwe['protected']))
+        save(folder + '/fuzz-jwe', name + '-header',
+             b'h' + json.dumps(header).encode())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass                    # one of those that are malformed
+
+
+def luks1_seeds(folder, name, data):
+    meta = data[LUKS1_META:LUKS1_META + META_HEADER]
+    jwe = data[LUKS1_META + 4096:LUKS1_META + 8192].rstrip(b'\0')
+    save(folder + '/fuzz-luks', name,
+         b'\2' + data[:LUKS1_HEADER] + meta + jwe)
+    if name.endswith('.good'):
+        save(folder + '/fuzz-luks', name + '-try',
+             b'\x42' + data[:LUKS1_HEADER] + meta + jwe)
+    save(folder + '/fuzz-luks', name + '-raw', b'\0' + data[:LUKS1_HEADER])
+    save(folder + '/fuzz-jwe', name, jwe)
+
+
+def main():
+    headers, folder = sys.argv[1:3]
+    pattern = '*.good' if 'good' in sys.argv[3:] else '*'
+    for path in sorted(glob.glob(os.path.join(headers, pattern))):
+        if not path.endswith(('.good', '.img')):
+            continue
+        with open(path, 'rb') as f:
+            data = f.read(LUKS1_META + 8192)
+        name = os.path.basename(path)
+        if data[6:8] == b'\0\1' and data[LUKS1_META:LUKS1_META + 1] == b'L':
+            luks1_seeds(folder, name, data)
+        elif not name.startswith(('luks1-', 'meta')):
+            luks2_seeds(folder, name, data)
+    for i, policy in enumerate(POLICIES):
+        save(folder + '/fuzz-policy', str(i), policy.encode())
+
+
+if __name__ == '__main__':
+    main()
