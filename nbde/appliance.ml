@@ -35,12 +35,117 @@ let check_file name =
   if stat.st_kind = Unix.S_REG && stat.st_size = 0 then
     error (f_"%s: is empty, so it is not a disk") name
 
-let check_disks disks =
-  let check disk =
-    match disk.source with
-    | File name -> check_file name
-    | Remote _ -> () in
-  List.iter check disks
+(* qemu takes LUKS version 1 for a format of disks and wants its key, even
+ * where libguestfs was told what the format is: it names none for the overlay
+ * of a read-only disk, so that qemu looks at what the guest sees.
+ *)
+let luks1_magic = "LUKS\xba\xbe\x00\x01"
+
+let begins_with_luks1 name =
+  try
+    let channel = open_in_bin name in
+    Fun.protect ~finally:(fun () -> close_in_noerr channel) (fun () ->
+      really_input_string channel (String.length luks1_magic) = luks1_magic)
+  with Sys_error _ | End_of_file -> false
+
+let check_format { source; format; _ } =
+  let name =
+    match source with
+    | File name -> name
+    | Remote { path; _ } -> path in
+  match format with
+  | Some "luks" ->
+     error ~hint:(s_"A disk that is LUKS from its first byte has the format \
+                     raw.")
+       (f_"%s: the format luks is for qemu to decrypt: use --format=raw") name
+  | Some _ | None -> ()
+
+let check_guest = function
+  | Domain _ -> ()
+  | Disks disks ->
+     let check disk =
+       check_format disk;
+       match disk.source with
+       | File name -> check_file name
+       | Remote _ -> () in
+     List.iter check disks
+
+(* A folder for files of ours, that nobody else may enter. *)
+let rec make_folder attempts =
+  let name =
+    sprintf "%s-%08x" Package.name
+      (Random.State.bits (Random.State.make_self_init ())) in
+  let folder = Filename.concat (Filename.get_temp_dir_name ()) name in
+  try
+    Unix.mkdir folder 0o700;
+    folder
+  with
+  | Unix.Unix_error (Unix.EEXIST, _, _) when attempts > 0 ->
+     make_folder (attempts - 1)
+  | Unix.Unix_error (code, _, _) ->
+     error "%s: %s" folder (Unix.error_message code)
+
+let remove_folder folder =
+  try
+    Array.iter (fun name -> Sys.remove (Filename.concat folder name))
+      (Sys.readdir folder);
+    Unix.rmdir folder
+  with Sys_error message | Unix.Unix_error (_, message, _) ->
+    Messages.warning (f_"%s cannot be removed: %s") folder message
+
+let rec wait_for pid =
+  match Unix.waitpid [] pid with
+  | _, status -> status = Unix.WEXITED 0
+  | exception Unix.Unix_error (Unix.EINTR, _, _) -> wait_for pid
+
+(* The first sector that a guest sees of a disk, written to a file.  What is
+ * wrong with a disk is for libguestfs to find out.
+ *)
+let copy_first_sector ~format name file =
+  let arguments =
+    ["qemu-img"; "dd"; "-U"]
+    @ Option.fold ~none:[] ~some:(fun format -> ["-f"; format]) format
+    @ ["-O"; "raw"; "bs=512"; "count=1"; "if=" ^ name; "of=" ^ file] in
+  let null = Unix.openfile "/dev/null" [Unix.O_RDWR; Unix.O_CLOEXEC] 0 in
+  Fun.protect ~finally:(fun () -> Unix.close null) (fun () ->
+    match
+      Unix.create_process "qemu-img" (Array.of_list arguments) null null null
+    with
+    | pid -> wait_for pid
+    | exception Unix.Unix_error _ -> false)
+
+let absolute name =
+  if Filename.is_relative name then Filename.concat (Sys.getcwd ()) name
+  else name
+
+(* Would qemu take this file for its own LUKS format? *)
+let is_luks1 folder ~format name =
+  begins_with_luks1 name
+  || format <> Some "raw"
+     && (
+       let file = Filename.concat (Lazy.force folder) "first-sector" in
+       let luks1 =
+         copy_first_sector ~format (absolute name) file
+         && begins_with_luks1 file in
+       Signals.check ();
+       luks1
+     )
+
+(* An overlay that is added with its format, and written to in the place of the
+ * one that libguestfs would make.
+ *)
+let make_overlay (g : Guestfs.guestfs) ~format name overlay =
+  Messages.debug "%s: is LUKS1 from its first byte, added by an overlay" name;
+  try
+    let backingformat =
+      match format with
+      | Some format -> format
+      | None -> if begins_with_luks1 name then "raw" else g#disk_format name in
+    g#disk_create ~backingfile:(absolute name) ~backingformat overlay "qcow2"
+      (-1L)
+  with Guestfs.Error message ->
+    error (f_"%s: no overlay can be made: %s") name
+      (List.hd (String.split_on_char '\n' message))
 
 (* The first line is what failed; what follows is general advice of
  * libguestfs, whose environment variables are our -v and -x.
@@ -51,20 +156,73 @@ let first_line message =
     String.sub line 0 (String.length line - 1)
   else line
 
-let add_disk (g : Guestfs.guestfs) { source; format; blocksize } =
-  let readonly = true in
-  match source with
-  | File name ->
-     (try g#add_drive ~readonly ?format ?blocksize name
-      with Guestfs.Error message ->
-        error (f_"%s: cannot be added: %s") name (first_line message))
+let add_file (g : Guestfs.guestfs) folder i { format; blocksize; _ } name =
+  try
+    if is_luks1 folder ~format name then (
+      let overlay =
+        Filename.concat (Lazy.force folder) (sprintf "disk%d.qcow2" i) in
+      make_overlay g ~format name overlay;
+      g#add_drive ~readonly:false ~format:"qcow2" ?blocksize overlay
+    )
+    else g#add_drive ~readonly:true ?format ?blocksize name
+  with Guestfs.Error message ->
+    error (f_"%s: cannot be added: %s") name (first_line message)
+
+let add_disk (g : Guestfs.guestfs) folder i disk =
+  match disk.source with
+  | File name -> add_file g folder i disk name
   | Remote { protocol; server; username; password; path } ->
+     let { format; blocksize; _ } = disk in
      try
-       g#add_drive ~readonly ?format ?blocksize ~protocol
+       g#add_drive ~readonly:true ?format ?blocksize ~protocol
          ~server:[| server |] ?username ?secret:password path
      with Guestfs.Error message ->
        error (f_"disk '%s' of %s server %s: cannot be added (-v shows more): \
                  %s") path protocol server (first_line message)
+
+let domain_text { name; uri } =
+  match uri with
+  | None -> name
+  | Some uri -> sprintf (f_"%s (at %s)") name uri
+
+(* "PATH readonly format=FORMAT protocol=file", the path and the format. *)
+let local_drive drive =
+  match List.rev (String.split_on_char ' ' drive) with
+  | "protocol=file" :: format :: "readonly" :: path
+       when String.starts_with ~prefix:"format=" format ->
+     let skip = String.length "format=" in
+     Some (String.concat " " (List.rev path),
+           String.sub format skip (String.length format - skip))
+  | _ -> None
+
+(* What libguestfs has added is only read for the sake of a message. *)
+let check_domain_disks (g : Guestfs.guestfs) folder domain =
+  let check (name, format) =
+    if is_luks1 folder ~format:(Some format) name then
+      error ~hint:(s_"With -a, such a disk is added in a way that qemu \
+                      accepts.")
+        (f_"domain %s: disk %s is LUKS version 1 from its first byte, which \
+            libguestfs cannot take from a domain: give all its disks with -a")
+        (domain_text domain) name in
+  List.iter check (List.filter_map local_drive (Array.to_list (g#debug_drives ())))
+
+(* CD-ROMs are among the disks that libvirt marks as read-only. *)
+let add_domain (g : Guestfs.guestfs) folder ({ name; uri } as domain) =
+  let added =
+    try
+      g#add_domain ~readonly:true ?libvirturi:uri ~allowuuid:true
+        ~readonlydisk:"ignore" name
+    with Guestfs.Error message ->
+      error (f_"domain %s: cannot be added: %s") (domain_text domain)
+        (first_line message) in
+  if added = 0 || g#debug_drives () = [||] then
+    error (f_"domain %s: has no disk") (domain_text domain);
+  check_domain_disks g folder domain
+
+let add_guest g folder = function
+  | Domain domain -> add_domain g folder domain
+  | Disks disks ->
+     List.iteri (add_disk g folder) disks
 
 let extra_memsize = 1024
 
@@ -92,21 +250,24 @@ let launch (g : Guestfs.guestfs) =
   with Guestfs.Error message ->
     Signals.check ();
     error ~hint:(s_"libguestfs-test-tool(1) tells whether libguestfs works \
-                    here at all.")
+                    here at all.  A remote disk that is LUKS version 1 from \
+                    its first byte must be copied to a file first.")
       (f_"the appliance did not start: %s (-v -x shows more)")
       (first_line message)
 
-let with_launched settings disks f =
+let with_launched settings guest f =
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (first_line message) in
+  let folder = lazy (make_folder 100) in
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
     Signals.spare_children ();
-    g#close () in
+    g#close ();
+    if Lazy.is_val folder then remove_folder (Lazy.force folder) in
   Fun.protect ~finally (fun () ->
     configure g settings;
-    List.iter (add_disk g) disks;
+    add_guest g folder guest;
     Signals.check ();
     launch g;
     f g)

@@ -15,12 +15,19 @@ type settings = {
 exception Error of { message : string; hint : string option }
 (** A disk that cannot be used, or the launch failed. *)
 
-val check_disks : Types.disk list -> unit
+val error : ?hint:string -> ('a, unit, string, 'b) format4 -> 'a
+(** Raises {!Error}. *)
+
+val check_file : string -> unit
+(** Is it a file or block device that can be read, and not empty?  Raises
+    {!Error}. *)
+
+val check_guest : Types.guest -> unit
 (** Can these files be disks?  Raises {!Error} before time is spent on a
     launch. *)
 
 val with_launched :
-  settings -> Types.disk list -> (Guestfs.guestfs -> 'a) -> 'a
+  settings -> Types.guest -> (Guestfs.guestfs -> 'a) -> 'a
 (** Launch with the disks added read-only, run the function, and close the
     handle whatever happens.  Raises {!Error}, {!Signals.Interrupted}. *)
 

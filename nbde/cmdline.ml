@@ -11,14 +11,16 @@ open Options
 
 type t = {
   disks : Types.disk list;
+  guest : Guest_options.t;
   list : bool;
   check : bool;
+  preflight : bool;
+  probe : bool;
   inspect : bool;
   output_keys : Keyfile.target option;
   appliance : Appliance.settings;
   quick_open : bool;
-  tang_allow : string list;
-  tang_timeout : float option;
+  servers : Servers.settings;
   quiet : bool;
   colours : bool;
   wrap : bool;
@@ -38,13 +40,18 @@ type parsing = {
   keys_file : string option;
   keys_format : Keyfile.format option;
   force : bool;
+  servers : Server_options.t;
+  guest : Guest_options.t;
 }
 
 let initial = {
   command = {
     disks = [];
+    guest = Guest_options.initial;
     list = false;
     check = false;
+    preflight = false;
+    probe = true;
     inspect = false;
     output_keys = None;
     appliance = {
@@ -55,8 +62,7 @@ let initial = {
       trace = false;
     };
     quick_open = true;
-    tang_allow = [];
-    tang_timeout = None;
+    servers = Servers.default;
     quiet = false;
     colours = false;
     wrap = false;
@@ -68,6 +74,8 @@ let initial = {
   keys_file = None;
   keys_format = None;
   force = false;
+  servers = Server_options.initial;
+  guest = Guest_options.initial;
 }
 
 (* --help and its like end the parsing where they stand. *)
@@ -101,23 +109,28 @@ let format_named name =
      raise (Invalid (sprintf (f_"the formats are: %s")
                        (String.concat ", " names)))
 
-(* A day is longer than anybody waits. *)
-let greatest_timeout = 86_400.
-
-let seconds text =
-  let plain =
-    String.for_all (function '0'..'9' | '.' -> true | _ -> false) text in
-  match if plain then float_of_string_opt text else None with
-  | Some n when n > 0. && n <= greatest_timeout -> n
-  | Some _ | None ->
-     raise (Invalid (sprintf (f_"not a number of seconds above 0 and at \
-                                 most %.0f") greatest_timeout))
-
 let flag f = Flag (command f)
+
+let servers f (p : parsing) = { p with servers = f p.servers }
+
+let guest f (p : parsing) = { p with guest = f p.guest }
 
 let opt names argument help = { names; argument; help }
 
-let rec options () = [
+(* Options are listed by their names, without dashes. *)
+let by_name a b =
+  let letters option =
+    let name = List.hd (List.rev option.names) in
+    String.concat "" (String.split_on_char '-' name) in
+  compare (String.lowercase_ascii (letters a))
+    (String.lowercase_ascii (letters b))
+
+let rec options () =
+  List.stable_sort by_name
+    (own_options () @ Guest_options.options guest
+     @ Server_options.options servers)
+
+and own_options () = [
   opt ["-a"; "--add"]
     (Value { metavar = "FILE|URI"; set = add_disk })
     (s_"Add a disk of the guest");
@@ -132,7 +145,7 @@ let rec options () = [
     (s_"Use ANSI colours even if it is not a terminal");
   opt ["--force"]
     (Flag (fun p -> { p with force = true }))
-    (s_"Let --output-keys replace a file");
+    (s_"Let --output-keys and --export-requests replace files");
   opt ["--format"]
     (Optional {
        metavar = "raw|qcow2|...";
@@ -168,6 +181,9 @@ let rec options () = [
   opt ["--no-network"]
     (Flag (appliance (fun a -> { a with network = false })))
     (s_"Give the appliance no network");
+  opt ["--no-probe"]
+    (flag (fun c -> { c with probe = false }))
+    (s_"Let --preflight post nothing to servers");
   opt ["--no-quick-open"]
     (flag (fun c -> { c with quick_open = false }))
     (s_"Open devices with their own headers, at their own cost");
@@ -184,6 +200,9 @@ let rec options () = [
        set = (fun name p -> { p with keys_format = Some (format_named name) });
      })
     (s_"How --output-keys writes them");
+  opt ["--preflight"]
+    (flag (fun c -> { c with preflight = true }))
+    (s_"Find out which servers would answer; unlock nothing");
   opt ["-q"; "--quiet"]
     (flag (fun c -> { c with quiet = true }))
     (s_"Print no progress messages");
@@ -198,21 +217,6 @@ let rec options () = [
          appliance (fun a -> { a with smp = Some smp }));
      })
     (s_"Number of virtual processors of the appliance");
-  opt ["--tang-allow"]
-    (Value {
-       metavar = "PATTERN";
-       set = (fun pattern ->
-         command (fun c -> { c with tang_allow = pattern :: c.tang_allow }));
-     })
-    (s_"Ask only servers that match a pattern");
-  opt ["--tang-timeout"]
-    (Value {
-       metavar = "SECONDS";
-       set = (fun text ->
-         let timeout = seconds text in
-         command (fun c -> { c with tang_timeout = Some timeout }));
-     })
-    (s_"Longest time for one request to a server");
   opt ["-v"; "--verbose"]
     (Flag (appliance (fun a -> { a with verbose = true })))
     (s_"Print hints and debugging messages");
@@ -238,10 +242,11 @@ and listed names = String.concat "" (List.map (fun name -> name ^ "\n") names)
 and help_text () =
   sprintf (f_"%s: open guests whose disks are bound to Tang servers\n\
 \n \
- %s -a DISK ACTION... [options]\n\
+ %s -a DISK|-d DOMAIN ACTION... [options]\n\
 \n\
-The actions are --list, --check, --inspect and --output-keys; several may be\n\
-given.  Below is a summary of the options; %s(1) tells more.\n\
+The actions are --list, --preflight, --check, --inspect, --output-keys and\n\
+--export-requests; several may be given.  Below is a summary of the options;\n\
+%s(1) tells more.\n\
 \n\
 Options:\n\
 %s")
@@ -250,13 +255,27 @@ Options:\n\
 (* One a line, the name of the program first; see guestfs(3). *)
 let features =
   let format { Keyfile.name; _ } = "output-keys-format/" ^ name in
-  [Package.name; "list"; "check"; "inspect"; "output-keys"]
+  [Package.name; "list"; "preflight"; "check"; "inspect"; "output-keys";
+   "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
+   "header"]
+  @ (if Clevis.Inside.is_known () then ["exchange-appliance"] else [])
   @ List.map format Keyfile.formats
-  @ ["network"; "tang-allow"; "tang-timeout"]
+  @ ["network"; "tang-allow"; "tang-keydir"; "tang-map"; "tang-proxy";
+     "tang-timeout"]
 
 let usage message = raise (Options.Error (Usage message))
 
-let output_keys p =
+let exports (c : t) =
+  match c.servers.exchange with
+  | Servers.Collect _ -> true
+  | Servers.Online | Servers.Replies _ -> false
+
+let imports (c : t) =
+  match c.servers.exchange with
+  | Servers.Replies _ -> true
+  | Servers.Online | Servers.Collect _ -> false
+
+let output_keys p c =
   match p.keys_file with
   | Some "" -> usage (s_"option --output-keys needs the name of a file")
   | Some file ->
@@ -265,13 +284,14 @@ let output_keys p =
      Some { Keyfile.file; format; force = p.force }
   | None when p.keys_format <> None ->
      usage (s_"option --output-keys-format needs --output-keys")
-  | None when p.force -> usage (s_"option --force needs --output-keys")
+  | None when p.force && not (exports c) ->
+     usage (s_"option --force needs --output-keys or --export-requests")
   | None -> None
 
 (* Keys on standard output must be alone there. *)
 let check_stdout c =
   let shared =
-    c.list || c.check || c.inspect
+    c.list || c.preflight || c.check || c.inspect
     || c.machine_readable = Some Messages.Stdout in
   match c.output_keys with
   | Some { file = "-"; _ } when shared ->
@@ -279,11 +299,43 @@ let check_stdout c =
                on standard output")
   | Some _ | None -> ()
 
-let check_command c =
-  if c.disks = [] then usage (s_"no disk was given: use -a");
-  if not (c.list || c.check || c.inspect || c.output_keys <> None) then
-    usage (s_"no action was given: use one or more of --list, --check, \
-              --inspect, --output-keys");
+(* What gets keys. *)
+let unlocks c = c.check || c.inspect || c.output_keys <> None
+
+(* Each run asks the servers in one way. *)
+let check_asking c =
+  let alone option =
+    usage (sprintf (f_"option %s can only be combined with the action --list")
+             option) in
+  if c.preflight && (unlocks c || exports c || imports c) then
+    alone "--preflight";
+  if exports c && unlocks c then alone "--export-requests";
+  if imports c && not (unlocks c) then
+    usage (s_"option --import-replies needs --check, --inspect or \
+              --output-keys");
+  if not (c.probe || c.preflight) then
+    usage (s_"option --no-probe needs --preflight")
+
+(* Clevis in the appliance gives no keys, and knows nothing of our policy. *)
+let check_inside (c : t) =
+  let cannot option =
+    usage (sprintf (f_"option --exchange=appliance cannot be combined with \
+                       %s") option) in
+  if c.guest.exchange = Unlock.Inside then (
+    if c.check then cannot "--check";
+    if c.preflight then cannot "--preflight";
+    if c.output_keys <> None then cannot "--output-keys";
+    if c.servers <> Servers.default then cannot (s_"options about servers");
+    if not c.appliance.network then cannot "--no-network"
+  )
+
+let check_command (c : t) =
+  Guest_options.check c.guest ~disks:c.disks;
+  if not (c.list || c.preflight || exports c || unlocks c || imports c) then
+    usage (s_"no action was given: use one or more of --list, --preflight, \
+              --check, --inspect, --output-keys, --export-requests");
+  check_asking c;
+  check_inside c;
   check_stdout c
 
 let finish p arguments =
@@ -299,10 +351,12 @@ let finish p arguments =
   let c = {
     c with
     disks = List.rev c.disks;
-    tang_allow = List.rev c.tang_allow;
-    output_keys = output_keys p;
+    guest = Guest_options.settings p.guest;
+    servers = Server_options.settings ~force:p.force p.servers;
   } in
-  if c.machine_readable <> None && c.disks = [] then Print (listed features)
+  let c = { c with output_keys = output_keys p c } in
+  if c.machine_readable <> None && c.disks = []
+     && not (Guest_options.is_given c.guest) then Print (listed features)
   else (
     check_command c;
     Run c

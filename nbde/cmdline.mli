@@ -6,14 +6,16 @@
 
 type t = {
   disks : Types.disk list;
+  guest : Guest_options.t;
   list : bool;
   check : bool;
+  preflight : bool;
+  probe : bool;                 (** see {!Preflight.run} *)
   inspect : bool;
   output_keys : Keyfile.target option;
   appliance : Appliance.settings;
   quick_open : bool;            (** see {!Unlock.depth} *)
-  tang_allow : string list;
-  tang_timeout : float option;  (** seconds *)
+  servers : Servers.settings;
   quiet : bool;
   colours : bool;
   wrap : bool;

@@ -10,12 +10,18 @@ type seen
 val nothing : seen
 
 val scan :
-  Guestfs.guestfs -> seen -> Types.device list * Types.refused list * seen
+  Guestfs.guestfs -> headers:(string * string) list -> opened:string list ->
+  seen -> Types.device list * Types.refused list * seen
 (** Look at every block device that was not seen before, and read the headers
     of those that are LUKS.  A header that is damaged or refused, or a device
-    that cannot be read, is a warning, and the search goes on.
-    Raises [Guestfs.Error] if the appliance does not answer any more. *)
+    that cannot be read, is a warning, and the search goes on.  [headers] are
+    devices whose header is detached, with the file that has it; [opened] the
+    names that LUKS devices were opened by, the newest first.
+    Raises [Guestfs.Error] if the appliance does not answer any more,
+    [Appliance.Error] if there is no header in such a file. *)
 
-val names : Guestfs.guestfs -> string list
+val was_seen : seen -> string -> bool
+
+val names : Guestfs.guestfs -> opened:string list -> string list
 (** All block devices that may be LUKS, in the order of {!Types.kind}; within a
     kind as libguestfs lists them. *)

@@ -75,12 +75,20 @@ let loose_filesystems (g : Guestfs.guestfs) =
   List.map (fun (device, _) -> filesystem g device)
     (List.filter shown (g#list_filesystems ()))
 
-let gather (g : Guestfs.guestfs) =
+let inspect (g : Guestfs.guestfs) =
+  match Array.to_list (g#inspect_os ()) with
+  | [] -> { systems = []; loose = loose_filesystems g }
+  | roots -> { systems = List.map (operating_system g) roots; loose = [] }
+
+let gather (g : Guestfs.guestfs) ~partial =
   Messages.message (f_"Inspecting the guest");
   let t =
-    match Array.to_list (g#inspect_os ()) with
-    | [] -> { systems = []; loose = loose_filesystems g }
-    | roots -> { systems = List.map (operating_system g) roots; loose = [] } in
+    try inspect g
+    with Guestfs.Error message when partial ->
+      Signals.check ();
+      Messages.warning (f_"what was opened cannot be inspected: %s")
+        (Appliance.first_line message);
+      { systems = []; loose = [] } in
   (* Is it the guest that does not say, or an appliance that has died? *)
   g#ping_daemon ();
   t
@@ -125,7 +133,14 @@ let state_facts = function
   | Failed (error :: _) ->
      [s_"Not unlocked:", Some error.message]
   | Failed [] -> []
-  | Not_opened { reason; _ } -> [s_"Not opened:", Some reason]
+  | Opened_otherwise { opener; mapname } ->
+     [ s_"Opened as:", Some ("/dev/mapper/" ^ mapname);
+       s_"Unlocked by:", Some (match opener with
+                               | Given_key _ -> s_"a given key"
+                               | Clevis_inside -> s_"clevis in the appliance") ]
+  | Not_opened { reason; _ } | Not_inside { reason } ->
+     [s_"Not opened:", Some reason]
+  | Wrong_key { reason; _ } -> [s_"Not unlocked:", Some reason]
   | Unbound -> [s_"Not unlocked:", Some (s_"no Clevis binding")]
   | Untried | Recovered _ -> []
 

@@ -29,8 +29,9 @@ type t = {
       (** all filesystems, if no operating system was found *)
 }
 
-val gather : Guestfs.guestfs -> t
-(** Inspect what is open now. *)
+val gather : Guestfs.guestfs -> partial:bool -> t
+(** [partial]: some device is closed, so it is no error if libguestfs cannot
+    make sense of the others. Inspect what is open now. *)
 
 val lines : t -> Types.findings -> string list
 (** For people: the systems, then the LUKS devices. *)

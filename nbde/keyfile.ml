@@ -170,9 +170,8 @@ let write target entries =
 
 let entries { Types.outcomes; refused } =
   let of_outcome (outcome : Types.outcome) =
-    let key (unlocked : Clevis.Exchange.unlocked) = unlocked.key in
     { device = outcome.device.name; kind = outcome.device.kind;
-      key = Option.map key (Types.unlocked outcome) } in
+      key = Types.key outcome } in
   let of_refused (refused : Types.refused) =
     { device = refused.name; kind = refused.kind; key = None } in
   List.map of_outcome outcomes @ List.map of_refused refused

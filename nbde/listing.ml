@@ -95,11 +95,13 @@ let section title = function
   | [] -> [sprintf (f_"%s none") title]
   | lines -> title :: List.map (indent 2) lines
 
-let device_lines { device = { name; size; info; _ }; _ } =
+let device_lines { device = { name; size; info; detached; _ }; _ } =
   let facts =
     [ [s_"UUID:"; info.uuid] ]
     @ (if info.label = "" then [] else [ [s_"Label:"; info.label] ])
     @ [ [s_"Cipher:"; cipher info] ]
+    @ Option.to_list
+        (Option.map (fun file -> [s_"Header:"; file]) detached)
     @ Option.to_list (Option.map (fun note -> [s_"Note:"; note]) info.note) in
   let keyslots = keyslot_lines info.keyslots in
   let tokens = List.concat_map token_lines info.tokens in
@@ -112,9 +114,24 @@ let device_lines { device = { name; size; info; _ }; _ } =
 let refused_line (refused : refused) =
   sprintf (f_"%s: not usable: %s") refused.name refused.error.message
 
+let width = 80
+
+(* A line that is too long goes on below, further in. *)
+let fitted line =
+  if Escape.width line <= width then [line]
+  else (
+    let text = String.trim line in
+    let rec spaces i = if line.[i] = ' ' then spaces (i + 1) else i in
+    let n = spaces 0 in
+    match Wrap.lines ~width:(max 20 (width - n - 2)) text with
+    | [] -> [line]
+    | first :: rest -> indent n first :: List.map (indent (n + 2)) rest
+  )
+
 let lines { outcomes; refused } =
   let blocks =
     List.map device_lines outcomes
     @ List.map (fun refused -> [refused_line refused]) refused in
   let separated i block = if i = 0 then block else "" :: block in
-  List.map Escape.text (List.concat (List.mapi separated blocks))
+  List.concat_map (fun line -> fitted (Escape.text line))
+    (List.concat (List.mapi separated blocks))

@@ -9,12 +9,6 @@ open Printf
 
 open Gettext
 
-let policy { Cmdline.tang_allow; tang_timeout; _ } =
-  let policy = Clevis.Policy.create () in
-  List.iter (Clevis.Policy.allow policy) tang_allow;
-  Option.iter (Clevis.Policy.set_timeout policy) tang_timeout;
-  policy
-
 let set_messages (c : Cmdline.t) =
   Messages.set {
     quiet = c.quiet;
@@ -32,20 +26,49 @@ let lock_memory () =
 
 let depth (c : Cmdline.t) =
   if c.inspect || c.output_keys <> None then
-    Unlock.Open { quick = c.quick_open }
+    Unlock.Open { quick = c.quick_open; all = c.inspect }
   else if c.check then Unlock.Recover
   else Unlock.Look
+
+let plan (c : Cmdline.t) policy =
+  let { Guest_options.selectors; headers; exchange; _ } = c.guest in
+  List.iter (fun (_, file) -> Appliance.check_file file) headers;
+  { Unlock.depth = depth c; policy; exchange; headers;
+    keys = Keys.load selectors (Guest_options.ask c.guest) }
 
 let print_error (message, hint) =
   Messages.error "%s" message;
   Option.iter (Messages.hint "%s") hint
 
+let export policy findings ~replace { Servers.exchanged; state } =
+  let { Export.lines; errors; status } = Export.collect policy findings in
+  List.iter print_error errors;
+  if Clevis.Policy.nr_requests policy > 0 then
+    Clevis.Policy.write_requests policy ~requests:exchanged ~state ~replace;
+  lines, status
+
+(* What the actions that ask and unlock nothing have to say, and the exit
+ * status.
+ *)
+let ask (c : Cmdline.t) policy findings =
+  match c.servers.exchange with
+  | Collect { files; replace } -> export policy findings ~replace files
+  | Online | Replies _ when c.preflight ->
+     let found = Preflight.run ~probe:c.probe policy findings in
+     Preflight.lines found, Preflight.exit_status found
+  | Online | Replies _ -> [], Report.exit_status findings
+
+let inspect g findings =
+  let partial = Report.exit_status findings <> 0 in
+  Inspect.lines (Inspect.gather g ~partial) findings
+
 (* What was asked for, separated by empty lines. *)
-let print_outputs (c : Cmdline.t) g findings =
+let print_outputs (c : Cmdline.t) g findings asked =
   let outputs = List.concat [
     if c.list then [Listing.lines findings] else [];
+    [asked];
     if c.check then [Report.check_lines findings] else [];
-    if c.inspect then [Inspect.lines (Inspect.gather g) findings] else [];
+    if c.inspect then [inspect g findings] else [];
   ] in
   let print i lines =
     if i > 0 then print_newline ();
@@ -63,20 +86,29 @@ let write_keys target findings status =
 let run (c : Cmdline.t) =
   set_messages c;
   lock_memory ();
-  let policy = policy c in
+  let policy = Servers.policy c.servers in
   Option.iter Keyfile.check_target c.output_keys;
-  Appliance.check_disks c.disks;
-  Appliance.with_launched c.appliance c.disks (fun g ->
-    let findings = Unlock.run g policy (depth c) in
-    let finally () = Unlock.release_keys findings in
+  let guest = Guest_options.guest c.guest c.disks in
+  Appliance.check_guest guest;
+  let plan = plan c policy in
+  Unlock.check_plan plan;
+  Appliance.with_launched c.appliance guest (fun g ->
+    let findings = Unlock.run g plan in
+    let finally () =
+      Unlock.release_keys findings;
+      Keys.release plan.keys in
     Fun.protect ~finally (fun () ->
-      print_outputs c g findings;
+      let asked, status = ask c policy findings in
+      print_outputs c g findings asked;
       List.iter print_error (Report.failures findings);
+      List.iter (Messages.error "%s") (Report.common_reasons findings);
       List.iter (Messages.info "%s") (Report.unbound findings);
-      let status = Report.exit_status findings in
-      match c.output_keys with
-      | Some target -> write_keys target findings status
-      | None -> status))
+      let status =
+        match c.output_keys with
+        | Some target -> write_keys target findings status
+        | None -> status in
+      if status = 0 then Servers.forget c.servers;
+      status))
 
 let usage_advice =
   sprintf (f_"Try '%s --help' or consult %s(1) for more information.")
@@ -87,9 +119,11 @@ let explain = function
   | Options.Error error ->
      Messages.error "%s" (Options.error_message error);
      eprintf "%s\n%!" usage_advice
-  | Uri.Error message | Keyfile.Error message | Sys_error message ->
+  | Uri.Error message | Keyfile.Error message | Keys.Error message
+  | Sys_error message ->
      Messages.error "%s" message
-  | Appliance.Error { message; hint } -> print_error (message, hint)
+  | Appliance.Error { message; hint } | Servers.Error { message; hint } ->
+     print_error (message, hint)
   | Clevis.Error { line; hint; _ } -> print_error (line, hint)
   | Guestfs.Error message ->
      Messages.error (f_"libguestfs: %s") (Appliance.first_line message)

@@ -29,7 +29,7 @@ let refused name words expected =
 let test_accepted () =
   run "defaults" ["-a"; "x"; "--list"] (fun c ->
     c.list && not c.check && not c.inspect && c.output_keys = None
-    && c.appliance.network && c.appliance.memsize = None && c.tang_allow = []);
+    && c.appliance.network && c.appliance.memsize = None && c.servers = Servers.default);
   run "format is for what follows"
     ["-a"; "a"; "--format=raw"; "-a"; "b"; "--format"; "--blocksize=4096";
      "-a"; "c"; "-i"] (fun c ->
@@ -47,11 +47,62 @@ let test_accepted () =
     (fun c -> c.appliance.network);
   run "servers" ["-a"; "a"; "--check"; "--tang-allow=a"; "--tang-allow=b";
                  "--tang-timeout"; "2.5"] (fun c ->
-    c.tang_allow = ["a"; "b"] && c.tang_timeout = Some 2.5);
+    c.servers.allow = [Pattern "a"; Pattern "b"]
+    && c.servers.timeout = Some 2.5);
   run "keys" ["-a"; "a"; "--output-keys"; "k"; "--force"] (fun c ->
     match c.output_keys with
     | Some { file = "k"; force = true; format = { name = "lines"; _ } } -> true
     | Some _ | None -> false)
+
+(* The settings that options make of the default ones. *)
+let servers name words expected =
+  run name (["-a"; "a"; "--check"] @ words)
+    (fun c -> c.servers = expected Servers.default)
+
+let test_servers () =
+  let open Servers in
+  servers "patterns keep their order"
+    ["--tang-allow=a"; "--tang-allow-file=f"; "--tang-allow"; "b"]
+    (fun s -> { s with allow = [Pattern "a"; Patterns_in "f"; Pattern "b"] });
+  servers "maps keep their order" ["--tang-map=a=http://b"; "--tang-map=c=d"]
+    (fun s -> { s with map = ["a=http://b"; "c=d"] });
+  servers "resolves keep their order"
+    ["--tang-resolve=a:80:192.0.2.1"; "--tang-resolve=b:80:192.0.2.2"]
+    (fun s -> { s with resolve = ["a:80:192.0.2.1"; "b:80:192.0.2.2"] });
+  servers "https" ["--tang-cacert=a"; "--tang-cert=b"; "--tang-key=c"]
+    (fun s -> { s with cacert = Some "a"; cert = Some "b"; key = Some "c" });
+  servers "certificate and key in one file" ["--tang-cert=b"]
+    (fun s -> { s with cert = Some "b" });
+  List.iter (fun url ->
+    servers url ["--tang-proxy"; url] (fun s -> { s with proxy = Some url }))
+    ["http://p:3128"; "https://p"; "socks5h://u:p@p:1080"];
+  servers "no proxy" ["--no-proxy"] (fun s -> { s with no_proxy = true });
+  servers "times" ["--tang-connect-timeout=0.5"; "--deadline=7"]
+    (fun s -> { s with connect_timeout = Some 0.5; deadline = Some 7. });
+  servers "numbers" ["--tang-retries=0"; "--tang-parallel=256"]
+    (fun s -> { s with retries = Some 0; parallel = Some 256 });
+  servers "folder of keys" ["--tang-keydir=d"]
+    (fun s -> { s with keydir = Some "d" });
+  servers "replies" ["--import-replies=r"; "--requests-state=s"]
+    (fun s -> { s with exchange = Replies { exchanged = "r"; state = "s" } });
+  servers "replies by name" ["--import-replies=q.replies"]
+    (fun s -> { s with exchange = Replies { exchanged = "q.replies";
+                                            state = "q.state" } });
+  run "export" ["-a"; "a"; "--export-requests=q"; "--force"] (fun c ->
+    c.servers.exchange
+    = Collect { files = { exchanged = "q"; state = "q.state" };
+                replace = true });
+  run "export, state elsewhere"
+    ["-a"; "a"; "--list"; "--export-requests=q"; "--requests-state=s"]
+    (fun c ->
+      c.servers.exchange
+      = Collect { files = { exchanged = "q"; state = "s" }; replace = false });
+  run "preflight" ["-a"; "a"; "--preflight"] (fun c -> c.preflight && c.probe);
+  run "preflight without probe" ["-a"; "a"; "--preflight"; "--no-probe"]
+    (fun c -> c.preflight && not c.probe);
+  Testing.is_true "patterns in a file"
+    (Servers.patterns "# all\n a.example \r\n\n*.b.example # some\n[::1]:80"
+     = ["a.example"; "*.b.example"; "[::1]:80"])
 
 let test_printed () =
   prints "help" ["--help"] "virt-nbde-unlock: ";
@@ -62,10 +113,10 @@ let test_printed () =
   prints "long" ["--long-options"] "--add\n--blocksize\n"
 
 let test_refused () =
-  refused "no disk" ["--list"] "no disk was given: use -a";
+  refused "no disk" ["--list"] "no disk was given: use -a or -d";
   refused "no action" ["-a"; "a"]
-    "no action was given: use one or more of --list, --check, --inspect, \
-     --output-keys";
+    "no action was given: use one or more of --list, --preflight, --check, \
+     --inspect, --output-keys, --export-requests";
   refused "argument" ["-a"; "a"; "--list"; "b"]
     "'b' is not an option; disks are given with -a";
   refused "format at the end" ["-a"; "a"; "--list"; "--format=raw"]
@@ -83,14 +134,50 @@ let test_refused () =
     "option '--output-keys -' cannot be combined with other output on \
      standard output";
   refused "force" ["-a"; "a"; "--check"; "--force"]
-    "option --force needs --output-keys";
+    "option --force needs --output-keys or --export-requests";
   refused "keys format" ["-a"; "a"; "--check"; "--output-keys-format=lines"]
     "option --output-keys-format needs --output-keys";
+  let check name words = refused name (["-a"; "a"; "--check"] @ words) in
+  check "key without certificate" ["--tang-key=k"]
+    "option --tang-key needs --tang-cert";
+  check "proxy of another kind" ["--tang-proxy=socks5://p"]
+    "option --tang-proxy: 'socks5://p': not the URL of an http, https or \
+     socks5h proxy";
+  check "proxy and none" ["--tang-proxy=http://p"; "--no-proxy"]
+    "option --tang-proxy cannot be combined with --no-proxy";
+  check "retries" ["--tang-retries=101"]
+    "option --tang-retries: '101': not a whole number from 0 to 100";
+  check "parallel" ["--tang-parallel=0"]
+    "option --tang-parallel: '0': not a whole number from 1 to 256";
+  check "deadline" ["--deadline=0"]
+    "option --deadline: '0': not a number of seconds above 0 and at most 86400";
+  check "replies of no known state" ["--import-replies=r"]
+    "option --import-replies needs --requests-state, unless its FILE has the \
+     name of the requests with .replies behind it";
+  check "state alone" ["--requests-state=s"]
+    "option --requests-state needs --export-requests or --import-replies";
+  check "both steps" ["--export-requests=q"; "--import-replies=r"]
+    "option --export-requests cannot be combined with --import-replies";
+  check "keys and replies" ["--tang-keydir=d"; "--import-replies=q.replies"]
+    "option --tang-keydir cannot be combined with --export-requests or \
+     --import-replies";
+  check "export and check" ["--export-requests=q"]
+    "option --export-requests can only be combined with the action --list";
+  check "preflight and check" ["--preflight"]
+    "option --preflight can only be combined with the action --list";
+  check "probe" ["--no-probe"] "option --no-probe needs --preflight";
+  refused "same file twice" ["-a"; "a"; "--export-requests=q";
+                             "--requests-state=q"]
+    "--export-requests and --requests-state name the same file";
+  refused "replies for nothing" ["-a"; "a"; "--list";
+                                 "--import-replies=q.replies"]
+    "option --import-replies needs --check, --inspect or --output-keys";
   refused "unknown keys format" ["--output-keys-format=x"]
     "option --output-keys-format: 'x': the formats are: lines"
 
 let () =
   test_accepted ();
+  test_servers ();
   test_printed ();
   test_refused ();
   Testing.finish ()

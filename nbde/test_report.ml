@@ -20,7 +20,7 @@ let device ?(tokens = [token 0]) name =
       Clevis.Luks.version = 2; uuid; label = "evil\027[31m";
       cipher = "aes-xts-plain64"; key_size = 64; sector_size = 512;
       payload_offset = 0L; note = None; keyslots = []; tokens;
-    } }
+    }; detached = None }
 
 let error ?hint ?(code = Clevis.Http) line =
   { Clevis.code; message = "message of " ^ line; line; hint; device = None;
@@ -52,7 +52,19 @@ let opened name =
   outcome name (Opened { unlocked = unlocked (); mapname = "luks-x" })
 let failed ?code name = outcome name (Failed [error ?code "summary"])
 let not_opened name =
-  outcome name (Not_opened { unlocked = unlocked (); reason = "no" })
+  outcome name (Not_opened { unlocked = unlocked (); reason = "no"; hint = None })
+
+let tpm2 = [token ~kind:"systemd-tpm2" 0]
+let keyed name =
+  outcome ~tokens:tpm2 name
+    (Opened_otherwise { opener = Given_key (key ()); mapname = "luks-x" })
+let inside name =
+  outcome name
+    (Opened_otherwise { opener = Clevis_inside; mapname = "luks-x" })
+let not_inside name = outcome name (Not_inside { reason = "no" })
+let wrong ?(binding = []) name =
+  let tokens = if binding = [] then Some tpm2 else None in
+  outcome ?tokens name (Wrong_key { reason = "no"; binding })
 
 let test_status () =
   let status name expected ?refused outcomes =
@@ -69,6 +81,12 @@ let test_status () =
   status "unreachable and failed" 2
     [failed ~code:Unreachable "a"; failed "b"];
   status "not opened" 2 [not_opened "a"];
+  status "opened by a key" 0 [keyed "a"];
+  status "opened by a key, another unbound" 0 [keyed "a"; unbound "b"];
+  status "wrong key" 1 [wrong "a"];
+  status "wrong key, another failed" 1 [wrong "a"; failed "b"];
+  status "clevis inside" 0 [inside "a"];
+  status "clevis inside failed" 2 [not_inside "a"];
   status "refused" 2 ~refused:["b"] [];
   status "refused beside opened" 2 ~refused:["b"] [opened "a"];
   status "listed" 0 [outcome "a" Untried];
@@ -102,6 +120,15 @@ let test_failures () =
   Testing.equal "one reason" show ["x"] (failures [failed ["s"; "x"]]);
   Testing.equal "two reasons" show ["s"; "x"; "y"]
     (failures [failed ["s"; "x"; "y"]]);
+  Testing.equal "wrong key" show ["a: no key that was given opens it: no"]
+    (failures [wrong "a"]);
+  Testing.equal "wrong key after a failure" show
+    ["x"; "a: no key that was given opens it: no"]
+    (failures [wrong ~binding:[error "s"; error "x"] "a"]);
+  Testing.equal "clevis inside" show ["a: no"] (failures [not_inside "a"]);
+  Testing.equal "left closed beside a key" show
+    ["b: no Clevis binding, left closed"]
+    (Report.unbound (findings [keyed "a"; unbound "b"]));
   Testing.equal "left closed" show ["b: no Clevis binding, left closed"]
     (Report.unbound (findings [opened "a"; unbound "b"]))
 
@@ -117,10 +144,26 @@ let test_names () =
   Testing.text "empty" "luks-dev-sda2" (name "");
   Testing.text "36 other characters" "luks-dev-sda2" (name (String.make 36 '/'))
 
+let test_reasons () =
+  let leaf url message =
+    { (error "line") with message; pin = Some "tang"; url = Some url } in
+  let failed name errors = outcome name (Failed (error "summary" :: errors)) in
+  let reasons name expected outcomes =
+    Testing.text name expected
+      (String.concat "\n" (Report.common_reasons (findings outcomes))) in
+  reasons "one" "" [failed "a" [leaf "http://a" "refused"]];
+  reasons "different ones" ""
+    [failed "a" [leaf "http://a" "refused"; leaf "http://b" "no key"]];
+  reasons "the same, on two devices"
+    "2 requests failed for the same reason: refused"
+    [failed "a" [leaf "http://a" "refused"; leaf "http://b" "no key"];
+     failed "b" [leaf "http://a" "refused"]]
+
 let () =
   ignore (Clevis.init ());
   test_status ();
   test_lines ();
   test_failures ();
+  test_reasons ();
   test_names ();
   Testing.finish ()

@@ -20,6 +20,15 @@ type disk = {
   blocksize : int option;
 }
 
+type domain = {
+  name : string;
+  uri : string option;
+}
+
+type guest =
+  | Disks of disk list
+  | Domain of domain
+
 type kind =
   | Whole_disk
   | Partition
@@ -33,6 +42,7 @@ type device = {
   size : int64;
   luks : Clevis.Luks.t;
   info : Clevis.Luks.info;
+  detached : string option;
 }
 
 type refused = {
@@ -41,13 +51,24 @@ type refused = {
   error : Clevis.error;
 }
 
+type opener =
+  | Given_key of Clevis.Key.t
+  | Clevis_inside
+
 type state =
   | Untried
   | Unbound
   | Failed of Clevis.error list
   | Recovered of Clevis.Exchange.unlocked
   | Opened of { unlocked : Clevis.Exchange.unlocked; mapname : string }
-  | Not_opened of { unlocked : Clevis.Exchange.unlocked; reason : string }
+  | Not_opened of {
+      unlocked : Clevis.Exchange.unlocked;
+      reason : string;
+      hint : string option;
+    }
+  | Opened_otherwise of { opener : opener; mapname : string }
+  | Not_inside of { reason : string }
+  | Wrong_key of { reason : string; binding : Clevis.error list }
 
 type outcome = {
   device : device;
@@ -68,4 +89,12 @@ let unlocked outcome =
   | Recovered unlocked
   | Opened { unlocked; _ }
   | Not_opened { unlocked; _ } -> Some unlocked
-  | Untried | Unbound | Failed _ -> None
+  | Untried | Unbound | Failed _ | Opened_otherwise _ | Not_inside _
+  | Wrong_key _ -> None
+
+let key outcome =
+  match outcome.state with
+  | Opened_otherwise { opener = Given_key key; _ } -> Some key
+  | _ ->
+     Option.map (fun (u : Clevis.Exchange.unlocked) -> u.key)
+       (unlocked outcome)

@@ -8,7 +8,7 @@
    argv
     │  Cmdline
     ▼
-   disk list
+   guest
     │  Appliance               launches; gives a Guestfs.guestfs
     ▼
    Guestfs.guestfs ─────────────────────────────┐
@@ -18,7 +18,9 @@
     │  Clevis.Exchange                          │
     ▼                                           │
    outcome list                                 │
-    │  Unlock                  opens ───────────┘
+    │  Unlock                  opens; Keys for  │
+    │                          what has no      │
+    │                          binding ─────────┘
     ▼
    findings
     ├──▶ Report                --check, errors, exit status
@@ -46,6 +48,17 @@ type disk = {
   blocksize : int option;       (** bytes of a sector *)
 }
 
+(** A guest of libvirt. *)
+type domain = {
+  name : string;                (** or UUID *)
+  uri : string option;          (** of the connection; [None]: the default *)
+}
+
+(** What is to be opened. *)
+type guest =
+  | Disks of disk list
+  | Domain of domain
+
 (** Kinds of block devices, in the order in which they are searched. *)
 type kind =
   | Whole_disk                  (** without a partition table *)
@@ -61,6 +74,7 @@ type device = {
   size : int64;                 (** bytes *)
   luks : Clevis.Luks.t;
   info : Clevis.Luks.info;
+  detached : string option;     (** file on this host that has its header *)
 }
 
 (** A device whose LUKS header is damaged or was refused. *)
@@ -70,6 +84,11 @@ type refused = {
   error : Clevis.error;
 }
 
+(** What opened a device, if it was not a key from our own exchange. *)
+type opener =
+  | Given_key of Clevis.Key.t   (** of the user *)
+  | Clevis_inside               (** clevis in the appliance *)
+
 (** What became of a device. *)
 type state =
   | Untried                     (** only looked at *)
@@ -78,8 +97,17 @@ type state =
   | Recovered of Clevis.Exchange.unlocked
       (** the key is there, opening was not wanted *)
   | Opened of { unlocked : Clevis.Exchange.unlocked; mapname : string }
-  | Not_opened of { unlocked : Clevis.Exchange.unlocked; reason : string }
-      (** the key is right, and still libguestfs failed *)
+  | Not_opened of {
+      unlocked : Clevis.Exchange.unlocked;
+      reason : string;
+      hint : string option;
+    } (** the key is right, and still libguestfs failed *)
+  | Opened_otherwise of { opener : opener; mapname : string }
+  | Not_inside of { reason : string }
+      (** clevis in the appliance failed *)
+  | Wrong_key of { reason : string; binding : Clevis.error list }
+      (** no key of the user fits; [binding]: as in [Failed], if there is
+          one *)
 
 type outcome = {
   device : device;
@@ -96,3 +124,6 @@ val is_bound : device -> bool
 
 val unlocked : outcome -> Clevis.Exchange.unlocked option
 (** The key and how it was recovered, whether or not the device was opened. *)
+
+val key : outcome -> Clevis.Key.t option
+(** The key that opens it, recovered or given. *)

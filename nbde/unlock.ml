@@ -12,7 +12,19 @@ open Types
 type depth =
   | Look
   | Recover
-  | Open of { quick : bool }
+  | Open of { quick : bool; all : bool }
+
+type exchange =
+  | Host
+  | Inside
+
+type plan = {
+  depth : depth;
+  policy : Clevis.Policy.t;
+  exchange : exchange;
+  keys : Keys.t;
+  headers : (string * string) list;
+}
 
 let recover policy devices =
   (match List.length (List.filter is_bound devices) with
@@ -83,31 +95,139 @@ let open_device g (device : device) mapname unlocked =
   | () -> Opened { unlocked; mapname }
   | exception Guestfs.Error message ->
      Signals.check ();
-     Not_opened { unlocked; reason = Appliance.first_line message }
+     let hint =
+       s_"If memory is short: --list shows what the keyslots take, --memsize \
+          gives the appliance more." in
+     Not_opened { unlocked; reason = Appliance.first_line message;
+                  hint = Some hint }
   | exception Clevis.Error error ->
-     Not_opened { unlocked; reason = error.message }
+     Not_opened { unlocked; reason = error.message; hint = error.hint }
 
-(* Folded over the outcomes; taken are the names in use, newest first. *)
-let open_outcome g ~quick (taken, outcomes) outcome =
-  match outcome.state with
-  | Untried | Unbound | Failed _ | Opened _ | Not_opened _ ->
-     taken, outcome :: outcomes
-  | Recovered unlocked ->
+let choose_name ~taken { name = device; info = { uuid; _ }; _ } =
+  let mapname = map_name ~taken ~device ~uuid in
+  if mapname <> map_name ~taken:[] ~device ~uuid then
+    Messages.warning
+      (f_"%s: another device has the same UUID, so this one is opened as %s: \
+          are they copies of each other?") device mapname;
+  mapname
+
+(* libguestfs has no function that takes a header apart from its device. *)
+let not_opened_detached unlocked file =
+  Not_opened {
+    unlocked;
+    reason = sprintf (f_"libguestfs cannot open a device whose header is \
+                         detached (%s)") file;
+    hint = Some (s_"Write the key with --output-keys, and open the device on \
+                    a host with 'cryptsetup open --header'.");
+  }
+
+(* The functions below are folded over the outcomes; taken are the names in
+ * use, newest first.
+ *)
+let open_recovered g ~quick ~all (taken, outcomes) outcome =
+  let with_state state = { outcome with state } :: outcomes in
+  match outcome.state, outcome.device.detached with
+  | Recovered unlocked, Some file when all ->
+     taken, with_state (not_opened_detached unlocked file)
+  | Recovered unlocked, None ->
      Signals.check ();
-     let { name = device; info = { uuid; _ }; _ } = outcome.device in
-     let mapname = map_name ~taken ~device ~uuid in
-     if mapname <> map_name ~taken:[] ~device ~uuid then
-       Messages.warning
-         (f_"%s: another device has the same UUID, so this one is opened as \
-             %s: are they copies of each other?") device mapname;
+     let mapname = choose_name ~taken outcome.device in
      if quick then quicken g outcome.device unlocked;
-     let state = open_device g outcome.device mapname unlocked in
-     mapname :: taken, { outcome with state } :: outcomes
+     mapname :: taken, with_state (open_device g outcome.device mapname unlocked)
+  | _ -> taken, outcome :: outcomes
+
+let open_inside g (taken, outcomes) (device : device) =
+  Signals.check ();
+  let result state = { device; state } :: outcomes in
+  if not (is_bound device) then taken, result Unbound
+  else if device.detached <> None then
+    taken, result (Not_inside { reason = s_"its header is detached" })
+  else (
+    let mapname = choose_name ~taken device in
+    Messages.message (f_"Opening %s by clevis in the appliance") device.name;
+    match Clevis.Inside.unlock g ~device:device.name ~mapname with
+    | () ->
+       mapname :: taken,
+       result (Opened_otherwise { opener = Clevis_inside; mapname })
+    | exception Guestfs.Error message ->
+       Signals.check ();
+       g#ping_daemon ();
+       taken, result (Not_inside { reason = Appliance.first_line message })
+  )
+
+(* Try keys in turn.  Such a device is opened with its own header, as nobody
+ * knows which keyslot a key is for.
+ *)
+let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
+  | [] -> Error (s_"there is no key")
+  | key :: others ->
+     Signals.check ();
+     match
+       Clevis.Key.open_device key g ~readonly:false ~device:device.name ~mapname
+     with
+     | () -> Ok key
+     | exception Guestfs.Error message ->
+        Signals.check ();
+        (* Is it the key or the appliance? *)
+        g#ping_daemon ();
+        if others = [] then Error (Appliance.first_line message)
+        else try_keys g device mapname others
+     | exception Clevis.Error error ->
+        if others = [] then Error error.message
+        else try_keys g device mapname others
+
+(* Those to be tried, and those of them that nothing else owns. *)
+let keys_for g keys device =
+  match Keys.for_device g keys device with
+  | [] ->
+     let asked = Option.to_list (Keys.ask keys device) in
+     asked, asked
+  | matching -> matching, []
+
+(* Why the binding of a device did not open it. *)
+let binding_errors outcome =
+  match outcome.state with
+  | Failed errors -> errors
+  | Not_inside { reason } ->
+     let name = outcome.device.name in
+     [ { Clevis.code = Decrypt; message = reason; line = name ^ ": " ^ reason;
+         hint = None; device = Some name; token = None; keyslot = None;
+         pin = None; url = None; address = None; http_status = None } ]
+  | _ -> []
+
+let is_closed outcome =
+  match outcome.state with
+  | Unbound | Failed _ | Not_inside _ -> outcome.device.detached = None
+  | Untried | Recovered _ | Opened _ | Not_opened _ | Opened_otherwise _
+  | Wrong_key _ -> false
+
+let open_by_key g keys (taken, outcomes) outcome =
+  match
+    if is_closed outcome then keys_for g keys outcome.device else [], []
+  with
+  | [], _ -> taken, outcome :: outcomes
+  | candidates, asked ->
+     let { device; _ } = outcome in
+     let mapname = choose_name ~taken device in
+     let binding = binding_errors outcome in
+     Messages.message (f_"Opening %s by a key that was given") device.name;
+     match try_keys g device mapname candidates with
+     | Ok key ->
+        List.iter
+          (fun (e : Clevis.error) -> Messages.warning "%s" e.line) binding;
+        let state =
+          Opened_otherwise { opener = Given_key key; mapname } in
+        mapname :: taken, { outcome with state } :: outcomes
+     | Error reason ->
+        List.iter Clevis.Key.release asked;
+        let state = Wrong_key { reason; binding } in
+        taken, { outcome with state } :: outcomes
 
 let is_open outcome =
   match outcome.state with
-  | Opened _ -> true
-  | Untried | Unbound | Failed _ | Recovered _ | Not_opened _ -> false
+  | Opened _ | Opened_otherwise _ -> true
+  | Untried | Unbound | Failed _ | Recovered _ | Not_opened _ | Not_inside _
+  | Wrong_key _ -> false
 
 (* What lies in the devices that were just opened. *)
 let rescan (g : Guestfs.guestfs) =
@@ -119,46 +239,87 @@ type progress = {
   so_far : findings;
 }
 
-let rec rounds g ~quick policy progress =
-  let devices, refused, seen = Discover.scan g progress.seen in
+(* The bound devices first, all at once; then the others, by keys. *)
+let open_devices g plan ~quick ~all taken devices =
+  let taken, outcomes =
+    match plan.exchange with
+    | Host ->
+       List.fold_left (open_recovered g ~quick ~all) (taken, [])
+         (recover plan.policy devices)
+    | Inside -> List.fold_left (open_inside g) (taken, []) devices in
+  let taken, outcomes =
+    List.fold_left (open_by_key g plan.keys) (taken, []) (List.rev outcomes) in
+  taken, List.rev outcomes
+
+let rec rounds g plan ~quick ~all progress =
+  let devices, refused, seen =
+    Discover.scan g ~headers:plan.headers ~opened:progress.taken
+      progress.seen in
   let taken, opened =
-    List.fold_left (open_outcome g ~quick) (progress.taken, [])
-      (recover policy devices) in
-  let so_far = {
-    outcomes = progress.so_far.outcomes @ List.rev opened;
-    refused = progress.so_far.refused @ refused;
+    open_devices g plan ~quick ~all progress.taken devices in
+  let progress = {
+    seen;
+    taken;
+    so_far = {
+      outcomes = progress.so_far.outcomes @ opened;
+      refused = progress.so_far.refused @ refused;
+    };
   } in
   if List.exists is_open opened then (
     rescan g;
-    rounds g ~quick policy { seen; taken; so_far }
+    rounds g plan ~quick ~all progress
   )
-  else so_far
+  else progress
 
 (* In the order in which all devices are listed now. *)
-let in_order g findings =
-  let names = List.mapi (fun i name -> name, i) (Discover.names g) in
+let in_order g ~opened findings =
+  let names = List.mapi (fun i name -> name, i) (Discover.names g ~opened) in
   let rank name = Option.value (List.assoc_opt name names) ~default:max_int in
   let compare_outcomes a b =
     compare (rank a.device.name) (rank b.device.name) in
   { findings with
     outcomes = List.stable_sort compare_outcomes findings.outcomes }
 
-let open_all g ~quick policy =
-  let so_far = { outcomes = []; refused = [] } in
-  in_order g (rounds g ~quick policy { seen = Discover.nothing; taken = []; so_far })
+let check_headers seen headers =
+  let check (device, _) =
+    if not (Discover.was_seen seen device) then
+      Messages.warning (f_"option --header: there is no device %s") device in
+  List.iter check headers
 
-let look g judge =
-  let devices, refused, _ = Discover.scan g Discover.nothing in
+let open_all g plan ~quick ~all =
+  let so_far = { outcomes = []; refused = [] } in
+  let progress =
+    rounds g plan ~quick ~all { seen = Discover.nothing; taken = []; so_far } in
+  check_headers progress.seen plan.headers;
+  in_order g ~opened:progress.taken progress.so_far
+
+let look g plan judge =
+  let devices, refused, seen =
+    Discover.scan g ~headers:plan.headers ~opened:[] Discover.nothing in
+  check_headers seen plan.headers;
   { outcomes = judge devices; refused }
 
-let run g policy depth =
+let check_plan { exchange; _ } =
+  if exchange = Inside && not (Clevis.Inside.is_known ()) then
+    Appliance.error
+      ~hint:(s_"libguestfs has the function from version 1.49.3 on; this \
+                program must be built with such a version.")
+      (f_"--exchange=appliance: the libguestfs that this program was built \
+          with has no clevis_luks_unlock")
+
+(* libguestfs refuses to say what an appliance has before it runs. *)
+let check_inside (g : Guestfs.guestfs) plan =
+  if plan.exchange = Inside && not (g#feature_available [| "clevisluks" |]) then
+    Appliance.error
+      (f_"--exchange=appliance: there is no clevis in the appliance")
+
+let run g plan =
+  check_inside g plan;
   Messages.message (f_"Searching for LUKS devices");
-  match depth with
-  | Look -> look g (List.map (fun device -> { device; state = Untried }))
-  | Recover -> look g (recover policy)
-  | Open { quick } -> open_all g ~quick policy
+  match plan.depth with
+  | Look -> look g plan (List.map (fun device -> { device; state = Untried }))
+  | Recover -> look g plan (recover plan.policy)
+  | Open { quick; all } -> open_all g plan ~quick ~all
 
 let release_keys findings =
-  let release (unlocked : Clevis.Exchange.unlocked) =
-    Clevis.Key.release unlocked.key in
-  List.iter release (List.filter_map unlocked findings.outcomes)
+  List.iter Clevis.Key.release (List.filter_map key findings.outcomes)

@@ -8,12 +8,31 @@
 type depth =
   | Look                        (** find the devices; ask no server *)
   | Recover                     (** recover and verify keys; open nothing *)
-  | Open of { quick : bool }
+  | Open of { quick : bool; all : bool }
       (** open the devices, and look again for what that has brought to light,
           until nothing new appears.  [quick]: with the quick header (see
-          {!Clevis.Luks.quicken}), for disks whose writes go to an overlay. *)
+          {!Clevis.Luks.quicken}), for disks whose writes go to an overlay.
+          [all]: a device that libguestfs cannot open, since its header is
+          detached, is a failure although its key is there. *)
 
-val run : Guestfs.guestfs -> Clevis.Policy.t -> depth -> Types.findings
+(** Who asks the servers. *)
+type exchange =
+  | Host                        (** this program *)
+  | Inside                      (** clevis in the appliance *)
+
+type plan = {
+  depth : depth;
+  policy : Clevis.Policy.t;     (** of [Host] *)
+  exchange : exchange;          (** of [Open] *)
+  keys : Keys.t;                (** for what no binding opens *)
+  headers : (string * string) list; (** see {!Discover.scan} *)
+}
+
+val check_plan : plan -> unit
+(** Raises [Appliance.Error] if it asks for what this program has not, before
+    time is spent on a launch. *)
+
+val run : Guestfs.guestfs -> plan -> Types.findings
 (** A device is opened as [luks-UUID], since inspection finds by that name what
     the guest's own configuration names. *)
 

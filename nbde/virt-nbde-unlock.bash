@@ -19,18 +19,25 @@ _virt_nbde_unlock ()
 
     COMPREPLY=()
     case $previous in
-        -a | --add | --output-keys)
+        -a | --add | --output-keys | --export-requests | --import-replies | \
+        --requests-state | --tang-allow-file | --tang-cacert | --tang-cert | \
+        --tang-key | --tang-keydir)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return ;;
         --format)
             words='raw qcow2 vmdk vdi vhdx vpc' ;;
+        --exchange)
+            words='host appliance' ;;
         --blocksize)
             words='512 4096' ;;
         --output-keys-format)
             words=$("$1" --machine-readable 2>/dev/null |
                         sed -n 's,^output-keys-format/,,p') ;;
-        --memsize | --smp | --tang-allow | --tang-timeout)
+        -c | --connect | -d | --domain | --header | --key | \
+        --deadline | --memsize | --smp | --tang-allow | --tang-map | \
+        --tang-resolve | --tang-proxy | --tang-timeout | --tang-retries | \
+        --tang-connect-timeout | --tang-parallel)
             return ;;
         *)
             case $current in

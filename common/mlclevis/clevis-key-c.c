@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 
 #include "clevis-stubs.h"
 
@@ -161,6 +162,124 @@ nbde_key_read (value fdv)
     uerror ("read", Nothing);
   Key_val (keyv) = key;
   CAMLreturn (keyv);
+}
+
+/* Make a terminal show what is typed, or only the newline.  Returns true if
+ * *old has what is to be restored.
+ */
+static bool
+set_echo (int fd, bool echo, struct termios *old)
+{
+  struct termios quiet;
+
+  if (echo || tcgetattr (fd, old) == -1)
+    return false;
+  quiet = *old;
+  quiet.c_lflag &= ~ECHO;
+  quiet.c_lflag |= ECHONL;
+  return tcsetattr (fd, TCSAFLUSH, &quiet) == 0;
+}
+
+/* Read up to a newline, byte by byte since what follows is not ours.  Returns
+ * NULL at the end of the input with errno 0, otherwise as read_key.
+ */
+static struct secret *
+read_line (int fd, struct clevis_error *err)
+{
+  struct secret *key = NULL;
+  size_t len = 0;
+  ssize_t r;
+
+  for (;;) {
+    if (len > MAX_KEY) {
+      clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                        "the key is longer than %d bytes", MAX_KEY);
+      break;
+    }
+    if ((key == NULL || len == key->len) && grow (&key) == -1) {
+      clevis_error_set (err, CLEVIS_ERR_SYSTEM, "locked memory is exhausted");
+      break;
+    }
+    r = read (fd, key->data + len, 1);
+    if (r == -1 || (r == 0 && len == 0)) {
+      const int saved_errno = r == 0 ? 0 : errno;
+
+      secret_free (key);
+      errno = saved_errno;
+      return NULL;
+    }
+    if (r == 0 || key->data[len] == '\n') {
+      secret_truncate (key, len);
+      return key;
+    }
+    len++;
+  }
+  secret_free (key);
+  return NULL;
+}
+
+extern value nbde_key_read_line (value fdv, value echov);
+
+value
+nbde_key_read_line (value fdv, value echov)
+{
+  CAMLparam2 (fdv, echov);
+  CAMLlocal1 (keyv);
+  const int fd = Int_val (fdv);
+  const bool echo = Bool_val (echov);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct termios old;
+  struct secret *key;
+  int saved_errno;
+  bool changed;
+
+  keyv = stub_alloc_key ();
+  caml_enter_blocking_section ();
+  changed = set_echo (fd, echo, &old);
+  key = read_line (fd, &err);
+  saved_errno = errno;
+  if (changed)
+    tcsetattr (fd, TCSADRAIN, &old);
+  caml_leave_blocking_section ();
+
+  if (err.code != CLEVIS_OK)
+    stub_raise_error (&err);
+  if (key == NULL && saved_errno == 0)
+    CAMLreturn (Val_none);
+  if (key == NULL)
+    unix_error (saved_errno, "read", Nothing);
+  Key_val (keyv) = key;
+  CAMLreturn (caml_alloc_some (keyv));
+}
+
+extern value nbde_key_of_string (value textv);
+
+value
+nbde_key_of_string (value textv)
+{
+  CAMLparam1 (textv);
+  CAMLlocal1 (keyv);
+
+  keyv = stub_alloc_key ();
+  Key_val (keyv) = secret_copy (String_val (textv),
+                                caml_string_length (textv));
+  if (Key_val (keyv) == NULL)
+    caml_raise_out_of_memory ();
+  CAMLreturn (keyv);
+}
+
+extern value nbde_key_chomp (value keyv);
+
+value
+nbde_key_chomp (value keyv)
+{
+  struct secret *key;
+
+  stub_get_key (keyv);
+  key = Key_val (keyv);
+  if (key->len > 0 && key->data[key->len - 1] == '\n')
+    secret_truncate (key, key->len - 1);
+  return Val_unit;
 }
 
 extern value nbde_key_write (value keyv, value fdv);

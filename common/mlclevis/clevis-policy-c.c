@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
+#include "keydir.h"
+#include "offline.h"
 
 static void
 finalize_policy (value policyv)
@@ -64,4 +66,201 @@ nbde_policy_set_timeout (value policyv, value msv)
 {
   policy_settings (Policy_val (policyv))->timeout = Long_val (msv);
   return Val_unit;
+}
+
+extern value nbde_policy_map (value policyv, value mapv);
+
+value
+nbde_policy_map (value policyv, value mapv)
+{
+  CAMLparam2 (policyv, mapv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  if (policy_map (Policy_val (policyv), String_val (mapv), &err) == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_policy_resolve (value policyv, value entryv);
+
+value
+nbde_policy_resolve (value policyv, value entryv)
+{
+  CAMLparam2 (policyv, entryv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  if (policy_resolve (Policy_val (policyv), String_val (entryv), &err) == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_unit);
+}
+
+/* The constructors of Clevis.Policy.number, in order; times are in
+ * milliseconds.
+ */
+enum number {
+  NUMBER_CONNECT_TIMEOUT,
+  NUMBER_DEADLINE,
+  NUMBER_RETRIES,
+  NUMBER_PARALLEL,
+};
+
+extern value nbde_policy_set_number (value policyv, value whichv, value nv);
+
+value
+nbde_policy_set_number (value policyv, value whichv, value nv)
+{
+  struct policy_settings *settings = policy_settings (Policy_val (policyv));
+
+  switch ((enum number) Int_val (whichv)) {
+  case NUMBER_CONNECT_TIMEOUT:
+    settings->connect_timeout = Long_val (nv);
+    break;
+  case NUMBER_DEADLINE:
+    settings->deadline = Long_val (nv);
+    break;
+  case NUMBER_RETRIES:
+    settings->retries = Int_val (nv);
+    break;
+  case NUMBER_PARALLEL:
+    settings->parallel = Int_val (nv);
+    break;
+  }
+  return Val_unit;
+}
+
+/* The constructors of Clevis.Policy.text, in order. */
+enum text {
+  TEXT_PROXY,
+  TEXT_NO_PROXY,
+  TEXT_CACERT,
+  TEXT_CERT,
+  TEXT_KEY,
+};
+
+static char **
+text_of (struct policy_settings *settings, enum text which)
+{
+  switch (which) {
+  case TEXT_PROXY:
+    return &settings->proxy;
+  case TEXT_NO_PROXY:
+    return &settings->no_proxy;
+  case TEXT_CACERT:
+    return &settings->cacert;
+  case TEXT_CERT:
+    return &settings->cert;
+  case TEXT_KEY:
+    break;
+  }
+  return &settings->key;
+}
+
+extern value nbde_policy_set_text (value policyv, value whichv, value textv);
+
+value
+nbde_policy_set_text (value policyv, value whichv, value textv)
+{
+  CAMLparam3 (policyv, whichv, textv);
+  char **text = text_of (policy_settings (Policy_val (policyv)),
+                         Int_val (whichv));
+  char *copy = strdup (String_val (textv));
+
+  if (copy == NULL)
+    caml_raise_out_of_memory ();
+  free (*text);
+  *text = copy;
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_policy_set_keydir (value policyv, value pathv);
+
+value
+nbde_policy_set_keydir (value policyv, value pathv)
+{
+  CAMLparam2 (policyv, pathv);
+  struct policy_settings *settings = policy_settings (Policy_val (policyv));
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct keydir *keydir = keydir_open (String_val (pathv), &err);
+
+  if (keydir == NULL)
+    stub_raise_error (&err);
+  keydir_free (settings->keydir);
+  settings->keydir = keydir;
+  CAMLreturn (Val_unit);
+}
+
+/* Requests to be collected, or replies to be used, take the place of what was
+ * there before.
+ */
+static void
+set_offline (value policyv, struct offline *offline, struct clevis_error *err)
+{
+  struct policy_settings *settings = policy_settings (Policy_val (policyv));
+
+  if (offline == NULL)
+    stub_raise_error (err);
+  offline_free (settings->offline);
+  settings->offline = offline;
+}
+
+extern value nbde_policy_collect_requests (value policyv);
+
+value
+nbde_policy_collect_requests (value policyv)
+{
+  CAMLparam1 (policyv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  set_offline (policyv, offline_export (&err), &err);
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_policy_use_replies (value policyv, value statev,
+                                      value repliesv);
+
+value
+nbde_policy_use_replies (value policyv, value statev, value repliesv)
+{
+  CAMLparam3 (policyv, statev, repliesv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  set_offline (policyv, offline_import (String_val (statev),
+                                        String_val (repliesv), &err), &err);
+  CAMLreturn (Val_unit);
+}
+
+static struct offline *
+get_collected (value policyv)
+{
+  struct offline *offline = policy_settings (Policy_val (policyv))->offline;
+
+  if (offline == NULL || offline_is_import (offline))
+    caml_invalid_argument ("Clevis.Policy: no requests are collected");
+  return offline;
+}
+
+extern value nbde_policy_nr_requests (value policyv);
+
+value
+nbde_policy_nr_requests (value policyv)
+{
+  CAMLparam1 (policyv);
+
+  CAMLreturn (Val_long (offline_count (get_collected (policyv))));
+}
+
+extern value nbde_policy_write_requests (value policyv, value requestsv,
+                                         value statev, value replacev);
+
+value
+nbde_policy_write_requests (value policyv, value requestsv, value statev,
+                            value replacev)
+{
+  CAMLparam4 (policyv, requestsv, statev, replacev);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  if (offline_write (get_collected (policyv), String_val (requestsv),
+                     String_val (statev), Bool_val (replacev), &err) == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_unit);
 }

@@ -50,7 +50,11 @@ let keep_alive v = ignore (Sys.opaque_identity v)
 module Key = struct
   type t
 
+  external of_string : string -> t = "nbde_key_of_string"
   external read : Unix.file_descr -> t = "nbde_key_read"
+  external read_line : Unix.file_descr -> echo:bool -> t option
+    = "nbde_key_read_line"
+  external chomp : t -> unit = "nbde_key_chomp"
   external release : t -> unit = "nbde_key_release"
   external write : t -> Unix.file_descr -> unit = "nbde_key_write"
   external has_byte : t -> char -> bool = "nbde_key_has_byte"
@@ -62,6 +66,16 @@ module Key = struct
 
   let open_device key (g : Guestfs.guestfs) ~readonly ~device ~mapname =
     open_on (g#c_pointer ()) key readonly device mapname;
+    keep_alive g
+end
+
+module Inside = struct
+  external is_known : unit -> bool = "nbde_inside_is_known"
+  external unlock_on : int64 -> string -> string -> unit
+    = "nbde_inside_unlock"
+
+  let unlock (g : Guestfs.guestfs) ~device ~mapname =
+    unlock_on (g#c_pointer ()) device mapname;
     keep_alive g
 end
 
@@ -138,8 +152,41 @@ module Policy = struct
   external allow : t -> string -> unit = "nbde_policy_allow"
   external set_timeout_ms : t -> int -> unit = "nbde_policy_set_timeout"
 
+  let milliseconds seconds = max 1 (int_of_float (ceil (seconds *. 1000.)))
+
   let set_timeout policy seconds =
-    set_timeout_ms policy (max 1 (int_of_float (ceil (seconds *. 1000.))))
+    set_timeout_ms policy (milliseconds seconds)
+
+  external map : t -> string -> unit = "nbde_policy_map"
+  external resolve : t -> string -> unit = "nbde_policy_resolve"
+
+  (* clevis-policy-c.c knows the order of these. *)
+  type number = Connect_timeout | Deadline | Retries | Parallel
+  type text = Proxy | No_proxy | Cacert | Cert | Key
+
+  external set_number : t -> number -> int -> unit = "nbde_policy_set_number"
+  external set_text : t -> text -> string -> unit = "nbde_policy_set_text"
+
+  let set_connect_timeout policy seconds =
+    set_number policy Connect_timeout (milliseconds seconds)
+  let set_deadline policy seconds =
+    set_number policy Deadline (milliseconds seconds)
+  let set_retries policy n = set_number policy Retries n
+  let set_parallel policy n = set_number policy Parallel n
+  let set_proxy policy url = set_text policy Proxy url
+  let set_no_proxy policy list = set_text policy No_proxy list
+  let set_cacert policy file = set_text policy Cacert file
+  let set_cert policy file = set_text policy Cert file
+  let set_key policy file = set_text policy Key file
+
+  external set_keydir : t -> string -> unit = "nbde_policy_set_keydir"
+  external collect_requests : t -> unit = "nbde_policy_collect_requests"
+  external use_replies :
+    t -> state:string -> replies:string -> unit = "nbde_policy_use_replies"
+  external nr_requests : t -> int = "nbde_policy_nr_requests"
+  external write_requests :
+    t -> requests:string -> state:string -> replace:bool -> unit
+    = "nbde_policy_write_requests"
 end
 
 module Exchange = struct
@@ -210,4 +257,53 @@ module Exchange = struct
       List.iter (add exchange) lukses;
       loop ();
       List.mapi (fun i _ -> tidy (result exchange i)) lukses)
+end
+
+module Preflight = struct
+  type key =
+    | Unknown | Advertised | Rotated | Unadvertised | Gone | Local
+
+  type verdict = Closed | No_spare | Opens | Unbound
+
+  type leaf = {
+    token : int;
+    pin : string;
+    key : key;
+    signatures : bool;
+    seconds : float;
+    address : string option;
+    certificate_expiry : string option;
+    error : error option;
+  }
+
+  type result = {
+    verdict : verdict;
+    leaves : leaf list;
+  }
+
+  type t
+
+  external create : Policy.t -> bool -> t = "nbde_preflight_create"
+  external add : t -> Luks.t -> unit = "nbde_preflight_add"
+  external step : t -> int -> bool = "nbde_preflight_step"
+  external result : t -> int -> result = "nbde_preflight_result"
+  external free : t -> unit = "nbde_preflight_free"
+
+  let step_ms = 250
+
+  let run ?(tick = fun () -> ()) ~probe policy lukses =
+    let preflight = create policy probe in
+    let rec loop () =
+      if step preflight step_ms then (
+        tick ();
+        loop ()
+      ) in
+    (* As in an exchange, what is borrowed must live longer. *)
+    let finally () =
+      free preflight;
+      keep_alive (policy, lukses) in
+    Fun.protect ~finally (fun () ->
+      List.iter (add preflight) lukses;
+      loop ();
+      List.mapi (fun i _ -> result preflight i) lukses)
 end

@@ -46,6 +46,18 @@ module Key : sig
       [Unix.Unix_error], or {!Error} ([Limit]) if there are more than a
       passphrase can have (8 MiB in a key file of cryptsetup). *)
 
+  val read_line : Unix.file_descr -> echo:bool -> t option
+  (** One line without its newline, and no byte beyond it; [None] at the end of
+      the input.  Without [echo], a terminal does not show what is typed.
+      Raises as {!read} does; [Unix.Unix_error (EINTR, _, _)] on a signal. *)
+
+  val of_string : string -> t
+  (** For a key of the command line, which is no secret to other processes
+      anyway. *)
+
+  val chomp : t -> unit
+  (** Remove one newline from the end, if there is one. *)
+
   val release : t -> unit
   (** Wipe now, not when the garbage collector comes by.  Using the key later
       raises [Invalid_argument]. *)
@@ -67,6 +79,15 @@ module Key : sig
   (** In bytes. *)
 
   val equal : t -> t -> bool
+end
+
+(** Clevis in the appliance, for libguestfs that has it. *)
+module Inside : sig
+  val is_known : unit -> bool
+  (** Had libguestfs the function when this program was built? *)
+
+  val unlock : Guestfs.guestfs -> device:string -> mapname:string -> unit
+  (** [guestfs_clevis_luks_unlock].  Raises [Guestfs.Error]. *)
 end
 
 (** The header of one device. *)
@@ -156,6 +177,59 @@ module Policy : sig
 
   val set_timeout : t -> float -> unit
   (** Seconds for one request. *)
+
+  val map : t -> string -> unit
+  (** ["FROM=TO"]: ask another server.  Raises {!Error} if it cannot be
+      parsed. *)
+
+  val resolve : t -> string -> unit
+  (** ["HOST:PORT:ADDRESS"].  Raises {!Error} if it cannot be parsed. *)
+
+  val set_connect_timeout : t -> float -> unit
+  (** Seconds of a request until the connection stands. *)
+
+  val set_deadline : t -> float -> unit
+  (** Seconds for the whole exchange. *)
+
+  val set_retries : t -> int -> unit
+  (** Further tries of a request that failed for the moment. *)
+
+  val set_parallel : t -> int -> unit
+  (** Requests to one server at a time. *)
+
+  val set_proxy : t -> string -> unit
+  (** URL of a proxy, instead of those of the environment. *)
+
+  val set_no_proxy : t -> string -> unit
+  (** Servers that are asked without a proxy, as in the environment variable
+      [no_proxy]; ["*"]: all. *)
+
+  val set_cacert : t -> string -> unit
+  (** PEM file of the CAs to trust, instead of those of the system. *)
+
+  val set_cert : t -> string -> unit
+  (** PEM file of a client certificate, and its key unless {!set_key} says
+      where that is. *)
+
+  val set_key : t -> string -> unit
+
+  val set_keydir : t -> string -> unit
+  (** Read the keys of a Tang server and ask nobody.  Raises {!Error}. *)
+
+  val collect_requests : t -> unit
+  (** Ask nobody: exchanges under this policy only collect their requests,
+      each of which ends in the error [Cancelled] once it was collected. *)
+
+  val nr_requests : t -> int
+  (** Collected so far. *)
+
+  val write_requests :
+    t -> requests:string -> state:string -> replace:bool -> unit
+  (** Write what was collected to two new files.  Raises {!Error}. *)
+
+  val use_replies : t -> state:string -> replies:string -> unit
+  (** Ask nobody: take the answers from a file of replies to what was
+      collected before.  Raises {!Error}. *)
 end
 
 (** Ask the servers of all bindings of all devices at once. *)
@@ -199,4 +273,45 @@ module Exchange : sig
   (** Run to the end, one result for each device in order.  Signals are handled
       while it waits.  [tick] is called about four times a second, for
       progress. *)
+end
+
+(** Find out which servers would answer; unlock nothing. *)
+module Preflight : sig
+  type key =
+    | Unknown                   (** no answer; the error says why *)
+    | Advertised
+    | Rotated                   (** not advertised, but answered with *)
+    | Unadvertised              (** and was not asked further *)
+    | Gone                      (** the server does not have it *)
+    | Local                     (** no server is needed *)
+
+  type verdict =
+    | Closed                    (** does not open *)
+    | No_spare                  (** opens, unless one more server fails *)
+    | Opens
+    | Unbound                   (** no Clevis binding *)
+
+  (** A leaf of a pin tree. *)
+  type leaf = {
+    token : int;
+    pin : string;               (** its path *)
+    key : key;
+    signatures : bool;          (** those of the advertisement are good *)
+    seconds : float;            (** until the advertisement came *)
+    address : string option;
+    certificate_expiry : string option;
+    error : error option;
+  }
+
+  type result = {
+    verdict : verdict;
+    leaves : leaf list;
+  }
+
+  val run :
+    ?tick:(unit -> unit) -> probe:bool -> Policy.t -> Luks.t list ->
+    result list
+  (** One result for each device in order.  [probe]: post a random point to
+      servers that do not advertise the key.  Otherwise as
+      {!Exchange.run}. *)
 end

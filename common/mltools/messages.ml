@@ -169,3 +169,9 @@ let warning fmt = ksprintf (print warning_kind) fmt
 let error fmt = ksprintf (print error_kind) fmt
 let hint fmt = ksprintf (print_if verbose hint_kind) fmt
 let debug fmt = ksprintf (print_if verbose debug_kind) fmt
+
+let prompt fmt =
+  let print text =
+    !clear ();
+    eprintf "%s%!" (Escape.lines text) in
+  ksprintf print fmt

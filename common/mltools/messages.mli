@@ -49,6 +49,9 @@ val hint : ('a, unit, string, unit) format4 -> 'a
 val debug : ('a, unit, string, unit) format4 -> 'a
 (** Only with [verbose]; never JSON. *)
 
+val prompt : ('a, unit, string, unit) format4 -> 'a
+(** Ask on standard error; the answer is typed behind it. *)
+
 val elapsed : unit -> float
 (** Seconds since the program started. *)
 

@@ -1,0 +1,22 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** [--preflight]: would the guest's devices open, and what is missing? *)
+
+type t
+
+val run : probe:bool -> Clevis.Policy.t -> Types.findings -> t
+(** Ask the servers of all devices for their advertisements; [probe]: and for
+    keys that they do not advertise.  Unlocks nothing. *)
+
+val make :
+  Types.findings -> Clevis.Preflight.result list -> t
+(** What {!run} makes of the results.  For tests. *)
+
+val lines : t -> string list
+(** A paragraph for each device, at most 80 columns wide where names allow. *)
+
+val exit_status : t -> int
+(** 0: every bound device would open; 2: some would not; 3: there is no Clevis
+    binding; 4: as 2, but only because no server could be reached. *)
