@@ -40,13 +40,13 @@ am__v_OCAML_ = $(am__v_OCAML_@AM_DEFAULT_V@)
 am__v_OCAML_0 = @echo "  OCAML   " $@;
 am__v_OCAML_1 =
 
-$(ocaml_modules:%=%.cmi): %.cmi: %.mli
+$(ocaml_modules:%=%.cmi): %.cmi: %.mli | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
-$(ocaml_modules:%=%.cmx): %.cmx: %.ml %.cmi
+$(ocaml_modules:%=%.cmx): %.cmx: %.ml %.cmi | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
-$(ocaml_tests:%=%.cmx): %.cmx: %.ml
+$(ocaml_tests:%=%.cmx): %.cmx: %.ml | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
 # Automake links no OCaml either; -cclib options come last.
@@ -62,7 +62,8 @@ AM_TESTS_ENVIRONMENT = \
 	export top_srcdir top_builddir;
 LOG_COMPILER = $(top_srcdir)/tests/run-test
 
-# ocamldep names source files by the paths that it is given.
+# ocamldep names source files by the paths that it is given.  Where this
+# fails, "-include" is silent, so the rules above ask for it, too.
 .depend: $(ocaml_modules:%=%.ml) $(ocaml_modules:%=%.mli) $(ocaml_tests:%=%.ml)
 	$(AM_V_GEN)$(OCAMLFIND) ocamldep -native -one-line \
 	  $(ocaml_dirs:%=-I $(abs_top_srcdir)/%) -I $(abs_srcdir) \
