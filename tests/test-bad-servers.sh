@@ -56,8 +56,8 @@ bad hangup 'closed the connection'
 replace_server hangup start_server 'exec head -n 1 >/dev/null'
 
 bad keyless 'does not have the key .*404'
-rm -f "$TANG_DIR_keyless"/*.jwk
-/bin/sh -c "$(tang_program tangd-keygen) '$TANG_DIR_keyless'" >/dev/null
+rm -rf "$TANG_DIR_keyless"
+make_tang_keys "$TANG_DIR_keyless"
 
 bad broken 'HTTP status 500'
 answer 500 '500 Internal Server Error' text/plain 'no'

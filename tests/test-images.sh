@@ -45,8 +45,10 @@ done
 sha256sum d?.img d?.qcow2 > sums
 nbde -a d1.qcow2 --format=qcow2 -a d2.qcow2 \
   --format=raw -a "nbd+unix://?socket=$tmp/d3.sock" \
-  -a "nbd://127.0.0.1:$port" --tang-allow 127.0.0.1 --check
+  -a "nbd://127.0.0.1:$port" --tang-allow 127.0.0.1 --check -q
 assert_status 0
+# -q: nothing but what was asked for.
+[ ! -s "$err" ] || fail 'there are messages in spite of -q'
 sha256sum --quiet -c sums || fail 'a disk was changed'
 for i in 1 2 3 4; do
   letter=$(tr 1234 abcd <<< "$i")

@@ -74,8 +74,14 @@ wait_for 120 asked || fail 'the server was not asked'
 kill -TERM "$nbde_pid"
 ended 15
 
-# During the launch.
+# During the launch.  Not before qemu has removed its temporary file, which
+# nobody else can do: it then only has it open.
+booting ()
+{
+  ls -l "/proc/$qemu/fd" | grep -q '/vl\.[^/]* (deleted)$'
+}
 start
+wait_for 60 booting || fail 'qemu does not come to boot'
 kill -INT -- "-$nbde_pid"
 ended 2
 

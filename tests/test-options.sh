@@ -28,15 +28,20 @@ assert_status 0
 
 nbde --short-options
 assert_status 0
-assert_equal '-V -a -i -q -v -x ' "$(sort "$out" | tr '\n' ' ')" \
+assert_equal '-V -a -c -d -i -q -v -x ' "$(sort "$out" | tr '\n' ' ')" \
   'short options'
 
 nbde --long-options
 assert_status 0
 for option in add blocksize check colors force format help inspect list \
               long-options machine-readable memsize network no-network \
-              output-keys quiet short-options smp tang-allow tang-timeout \
-              verbose version wrap; do
+              output-keys quiet short-options smp verbose version wrap \
+              preflight no-probe export-requests import-replies \
+              requests-state tang-allow tang-allow-file tang-map \
+              tang-resolve tang-cacert tang-cert tang-key tang-proxy no-proxy \
+              tang-connect-timeout tang-timeout deadline tang-retries \
+              tang-parallel tang-keydir domain connect header exchange key \
+              keys-from-stdin echo-keys; do
   assert_stdout_matches "^--$option\$"
 done
 [ -z "$(grep -v '^--[a-z-]*$' "$out")" ] || fail 'not only options'
@@ -50,7 +55,24 @@ assert_same_file long-options "$out"
 nbde --machine-readable
 assert_status 0
 assert_equal virt-nbde-unlock "$(head -n 1 "$out")" 'first feature'
-for feature in list check inspect output-keys; do
+for feature in list preflight check inspect output-keys export-requests; do
   assert_stdout_matches "^$feature\$"
 done
 [ ! -s "$err" ] || fail '--machine-readable prints to standard error'
+
+# How messages look: plain in a file, unless they are asked to be otherwise.
+name=$(printf 'x%.0s' $(seq 40))
+run_missing ()
+{
+  nbde -a "$name $name $name/missing" --list "$@"
+  assert_status 1
+}
+run_missing
+assert_equal 1 "$(wc -l < "$err")" 'lines of an error'
+! grep -q $'\e' "$err" || fail 'colours in a file'
+run_missing --colors
+grep -q $'^\e\\[31mvirt-nbde-unlock: error:\e\\[0m ' "$err" ||
+  fail 'no colours with --colors'
+run_missing --wrap
+[ "$(wc -l < "$err")" -ge 3 ] || fail 'no lines are broken with --wrap'
+assert_equal '' "$(awk 'length > 78' "$err")" 'lines longer than 78 columns'

@@ -264,8 +264,8 @@ done
 if [ ${#missing[@]} -gt 0 ]; then
   choose_appliance
   # What older scripts made, and what was not finished.
-  find "$cache" -mindepth 1 -maxdepth 1 -type d ! -name "$key" \
-    -exec rm -rf {} +
+  find "$cache" -mindepth 1 -maxdepth 1 -regextype posix-extended -type d \
+    -regex '.*/[0-9a-f]{16}' ! -name "$key" -exec rm -rf {} +
   mkdir -p "$folder"
   rm -rf "$folder"/*.new
 

@@ -36,7 +36,9 @@ make_tang_keys ()
   keygen=$(tang_program tangd-keygen) || return 1
   rm -rf "$1.new"
   mkdir "$1.new"
-  "$keygen" "$1.new" >/dev/null || return 1
+  # It complains if it may not give them to the user _tang.
+  "$keygen" "$1.new" > "$1.log" 2>&1 || { cat "$1.log" >&2; return 1; }
+  rm -f "$1.log"
   mv "$1.new" "$1"
 }
 
