@@ -120,6 +120,7 @@ test_numeric_ipv4_is_made_dotted (void **state)
   assert_host ("http://0x7f.1", "127.0.0.1");
   assert_host ("http://0177.0.0.01", "127.0.0.1");
   assert_host ("http://0x7f.0x0.0x0.0x1", "127.0.0.1");
+  assert_host ("http://2130706433.", "127.0.0.1");
   assert_host ("http://0", "0.0.0.0");
 }
 
@@ -127,6 +128,8 @@ static void
 test_percent_encoded_host_is_decoded (void **state)
 {
   assert_host ("http://%31%32%37.0.0.1", "127.0.0.1");
+  assert_host ("http://21%330706433", "127.0.0.1");
+  assert_host ("http://0%78%37f.1", "127.0.0.1");
   assert_host ("http://l%6Fcalhost", "localhost");
 }
 

@@ -7,6 +7,7 @@
 
 #include <config.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,27 @@ normalise_host (char *host)
       host[i] += 'a' - 'A';
 }
 
+/* Whatever the resolver takes for an IPv4 address (decimal, octal, hexadecimal,
+ * fewer than four parts), made dotted.  curl does that too, but not for digits
+ * that were percent-encoded or have a dot behind them.
+ */
+static int
+make_dotted (char **host)
+{
+  struct in_addr v4;
+  char text[INET_ADDRSTRLEN];
+  char *dotted;
+
+  if (inet_aton (*host, &v4) == 0)
+    return 0;
+  dotted = strdup (inet_ntop (AF_INET, &v4, text, sizeof text));
+  if (dotted == NULL)
+    return -1;
+  free (*host);
+  *host = dotted;
+  return 0;
+}
+
 static int
 fill (struct url *url, CURLU *u, struct clevis_error *err)
 {
@@ -111,6 +133,8 @@ fill (struct url *url, CURLU *u, struct clevis_error *err)
     return -1;
   url->port = atoi (port);
   normalise_host (url->host);
+  if (make_dotted (&url->host) == -1)
+    return clevis_error_errno (err, ENOMEM, _("URL"));
   for (len = strlen (url->base); len > 0 && url->base[len-1] == '/'; --len)
     url->base[len-1] = '\0';
   url->path = url->base + strcspn (url->base, ":");

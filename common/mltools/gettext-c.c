@@ -8,6 +8,7 @@
 
 #include <libintl.h>
 #include <locale.h>
+#include <stdlib.h>
 
 #include <caml/alloc.h>
 #include <caml/memory.h>
@@ -20,11 +21,14 @@ extern value nbde_ngettext (value singularv, value pluralv, value nv);
 value
 nbde_gettext_init (value unitv)
 {
+  /* ./run names those of the build folder. */
+  const char *dir = secure_getenv ("VIRT_NBDE_UNLOCK_LOCALEDIR");
+
   (void) unitv;
   setlocale (LC_ALL, "");
   /* Numbers are written for programs as well as for people. */
   setlocale (LC_NUMERIC, "C");
-  bindtextdomain (PACKAGE_NAME, LOCALEBASEDIR);
+  bindtextdomain (PACKAGE_NAME, dir ? dir : LOCALEBASEDIR);
   textdomain (PACKAGE_NAME);
   return Val_unit;
 }
