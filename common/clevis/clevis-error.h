@@ -69,7 +69,9 @@ extern int clevis_error_errno (struct clevis_error *err, int errnum,
 extern void clevis_error_hint (struct clevis_error *err, const char *fmt, ...)
   __attribute__ ((format (printf, 2, 3)));
 
-/* Copy what the error object from lacks into to; from is left as it is. */
+/* Copy what the error object to lacks from another, which is left as it is.  to
+ * may be NULL.
+ */
 extern void clevis_error_copy (struct clevis_error *to,
                                const struct clevis_error *from);
 

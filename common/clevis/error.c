@@ -85,6 +85,8 @@ copy_string (char **to, const char *from)
 void
 clevis_error_copy (struct clevis_error *to, const struct clevis_error *from)
 {
+  if (!to)
+    return;
   if (to->code == CLEVIS_OK)
     to->code = from->code;
   copy_string (&to->message, from->message);

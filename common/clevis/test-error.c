@@ -174,6 +174,16 @@ test_copy_keeps_what_is_there (void **state)
 }
 
 static void
+test_copy_to_nowhere (void **state)
+{
+  CLEANUP_ERROR struct clevis_error from = CLEVIS_ERROR_INIT;
+
+  fill (&from);
+  clevis_error_copy (NULL, &from);
+  assert_string_equal (from.device, "/dev/sda2");
+}
+
+static void
 test_clear_makes_it_new (void **state)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
@@ -219,6 +229,7 @@ main (void)
     cmocka_unit_test (test_line_is_one_line),
     cmocka_unit_test (test_copy_to_empty),
     cmocka_unit_test (test_copy_keeps_what_is_there),
+    cmocka_unit_test (test_copy_to_nowhere),
     cmocka_unit_test (test_clear_makes_it_new),
     cmocka_unit_test (test_every_code_has_a_name),
   };

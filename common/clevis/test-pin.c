@@ -491,6 +491,7 @@ test_root_that_is_no_jwe (void **state)
   CLEANUP_JSON json_t *text = json_string ("not a JWE");
 
   assert_no_pin (NULL, CLEVIS_ERR_TOKEN, "malformed JWE");
+  assert_null (pin_parse (text, NULL));
   assert_no_pin (text, CLEVIS_ERR_TOKEN, "malformed JWE");
 }
 

@@ -44,6 +44,28 @@ thumbprint (const json_t *key, const char *alg)
 }
 
 json_t *
+tang_advertisement (const json_t *key, bool signed_well)
+{
+  CLEANUP_JSON json_t *signing = json_pack ("{s:s}", "alg", "ES256");
+  CLEANUP_JSON json_t *other = json_pack ("{s:s}", "alg", "ES256");
+  CLEANUP_JSON json_t *payload = NULL;
+  CLEANUP_FREE char *text = NULL;
+  json_t *jws;
+
+  assert_true (jose_jwk_gen (jose_quiet_cfg (), signing));
+  assert_true (jose_jwk_gen (jose_quiet_cfg (), other));
+  payload = json_pack ("{s:[o]}", "keys", public_part (signing));
+  if (key)
+    json_array_append_new (json_object_get (payload, "keys"),
+                           public_part (key));
+  text = json_dumps (payload, 0);
+  jws = json_pack ("{s:o}", "payload", jose_b64_enc (text, strlen (text)));
+  assert_true (jose_jws_sig (jose_quiet_cfg (), jws, NULL,
+                             signed_well ? signing : other));
+  return jws;
+}
+
+json_t *
 tang_answer (const json_t *key, const json_t *x)
 {
   return jose_jwk_exc (jose_quiet_cfg (), key, x);

@@ -12,6 +12,7 @@
 #ifndef CLEVIS_TESTLIB_JWE_H
 #define CLEVIS_TESTLIB_JWE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <jansson.h>
 
@@ -23,6 +24,11 @@ extern json_t *public_part (const json_t *key);
 
 /* The thumbprint ("S256" or "S1") that names a key; to be freed. */
 extern char *thumbprint (const json_t *key, const char *alg);
+
+/* The advertisement of a server with that exchange key (or none, if it is NULL)
+ * and a new signing key that has signed it; or not, if it is not to be signed.
+ */
+extern json_t *tang_advertisement (const json_t *key, bool signed_well);
 
 /* What a server with that key answers to the request x: Y = s·X.  NULL if the
  * request is no point of its curve.

@@ -41,7 +41,7 @@ struct server {
   int nr_before_then;           /* -1: never */
   int requests, open, most_open, gather;
   bool stopping;
-  char *path;
+  char *path, *adv;
 };
 
 struct connection {
@@ -374,6 +374,26 @@ end_request (struct server *s)
   pthread_mutex_unlock (&s->lock);
 }
 
+/* Is it the advertisement that is asked for?  Then send it. */
+static bool
+advertise (struct connection *c, enum fault fault)
+{
+  static const char get[] = "GET ";
+  CLEANUP_FREE char *adv = NULL;
+  struct server *s = c->server;
+
+  if (fault != FAULT_NONE || strncmp (c->request, get, sizeof get - 1) != 0)
+    return false;
+  pthread_mutex_lock (&s->lock);
+  adv = s->adv ? strdup (s->adv) : NULL;
+  pthread_mutex_unlock (&s->lock);
+  if (adv)
+    send_response (c, "200 OK", "application/jose+json", adv);
+  else
+    send_response (c, "404 Not Found", NULL, "");
+  return true;
+}
+
 static void *
 serve_connection (void *opaque)
 {
@@ -382,8 +402,8 @@ serve_connection (void *opaque)
 
   if (read_request (c)) {
     fault = begin_request (c);
-    if (!misanswer (c, fault) && !missend (c, fault) &&
-        !misbehave_forever (c, fault))
+    if (!advertise (c, fault) && !misanswer (c, fault) &&
+        !missend (c, fault) && !misbehave_forever (c, fault))
       misbehave (c, fault);
     end_request (c->server);
   }
@@ -473,7 +493,17 @@ server_stop (struct server *s)
   pthread_mutex_destroy (&s->lock);
   json_decref (s->key);
   free (s->path);
+  free (s->adv);
   free (s);
+}
+
+void
+server_advertise (struct server *s, const json_t *adv)
+{
+  pthread_mutex_lock (&s->lock);
+  free (s->adv);
+  s->adv = json_dumps (adv, JSON_COMPACT);
+  pthread_mutex_unlock (&s->lock);
 }
 
 void

@@ -57,6 +57,9 @@ extern void server_set_fault (struct server *server, enum fault fault);
 extern void server_fault_for (struct server *server, int n,
                               enum fault fault, enum fault then);
 
+/* What is sent for "/adv", unless there is a fault; before that it is 404. */
+extern void server_advertise (struct server *server, const json_t *adv);
+
 /* "http://127.0.0.1:PORT" */
 extern const char *server_url (const struct server *server);
 extern int server_port (const struct server *server);
