@@ -572,7 +572,7 @@ test_dead_servers_together (void **state)
     assert_failed (f, 0, CLEVIS_ERR_UNREACHABLE, 0, "no whole reply");
     assert_failed (f, 1, CLEVIS_ERR_UNREACHABLE, 0, "no whole reply");
     teardown (&own);
-    assert_true (ms >= SHORT_TIMEOUT);
+    assert_true (ms >= SHORT_TIMEOUT - 10);    /* curl counts whole ones */
     if (ms < SHORT_TIMEOUT + TOLERANCE)
       break;
     if (late == 2)

@@ -19,11 +19,15 @@
 #include "testlib-jwe.h"
 #include "testlib-server.h"
 
-/* Milliseconds that a request may take in most of these tests, and how much
- * longer it may be until that is noticed.
+/* Milliseconds: how long a request may take where it is to take too long, and
+ * how much longer it may be until that is noticed; and how long elsewhere.
  */
 #define TIMEOUT 400
 #define TOLERANCE 500
+#define LONG_TIMEOUT 20000
+
+/* curl counts whole milliseconds. */
+#define EARLY 10
 
 /* One question and what became of it. */
 struct asked {
@@ -54,7 +58,7 @@ setup (void **state)
   f->key = tang_key ("P-256");
   f->server = server_start (f->key, FAULT_NONE);
   f->policy = policy_new ();
-  policy_settings (f->policy)->timeout = TIMEOUT;
+  policy_settings (f->policy)->timeout = LONG_TIMEOUT;
   policy_settings (f->policy)->retries = 0;
   policy_settings (f->policy)->no_proxy = strdup ("*");
   policy_allow (f->policy, "127.0.0.1", &err);
@@ -284,6 +288,8 @@ ask_faulty (struct fixture *f, size_t i)
   int before = server_requests (f->server);
   double start = clock_now (), ms;
 
+  policy_settings (f->policy)->timeout =
+    faults[i].times_out ? TIMEOUT : LONG_TIMEOUT;
   server_set_fault (f->server, faults[i].fault);
   ask_and_wait (f, &a);
   ms = (clock_now () - start) * 1000;
@@ -293,7 +299,7 @@ ask_faulty (struct fixture *f, size_t i)
   assert_int_equal (a.done, 1);
   assert_int_equal (server_requests (f->server), before + 1);
   if (faults[i].times_out)
-    assert_true (ms >= TIMEOUT);
+    assert_true (ms >= TIMEOUT - EARLY);
   return ms;
 }
 
@@ -379,7 +385,7 @@ test_closed_port (void **state)
   assert_failed (&a, CLEVIS_ERR_UNREACHABLE, "refused");
   assert_contains (a.err.hint, "firewall");
   assert_string_equal (a.address, "127.0.0.1");
-  assert_true ((clock_now () - start) * 1000 < TOLERANCE);
+  assert_true (clock_now () - start < 5);
 }
 
 /* The policy. */
@@ -411,6 +417,7 @@ ask_by_name (struct fixture *f, const char *allow, struct asked *a)
   policy_free (f->policy);
   f->policy = policy_new ();
   policy_settings (f->policy)->no_proxy = strdup ("*");
+  policy_settings (f->policy)->retries = 20;    /* which take a minute */
   policy_resolve (f->policy, resolve, &err);
   if (allow)
     policy_allow (f->policy, allow, &err);
@@ -444,9 +451,9 @@ test_refusal_is_not_tried_again (void **state)
   double start = clock_now ();
   ASKED a = { .done = 0 };
 
-  ask_by_name (f, NULL, &a);    /* with the default number of retries */
+  ask_by_name (f, NULL, &a);
   assert_failed (&a, CLEVIS_ERR_POLICY, "loopback");
-  assert_true (clock_now () - start < 0.2);
+  assert_true (clock_now () - start < 5);
 }
 
 static void
@@ -516,6 +523,8 @@ test_temporary_faults_are_tried_again (void **state)
     ASKED a = question (server_url (f->server), f->key);
     int before = server_requests (f->server);
 
+    if (kinds[i] == FAULT_BLACK_HOLE)
+      policy_settings (f->policy)->timeout = TIMEOUT;
     server_fault_for (f->server, 1, kinds[i], FAULT_NONE);
     ask_and_wait (f, &a);
     assert_answered (&a);
@@ -573,7 +582,7 @@ test_server_says_when_to_come_back (void **state)
   server_fault_for (f->server, 1, FAULT_BUSY, FAULT_NONE);
   ask_and_wait (f, &a);
   assert_answered (&a);
-  assert_true (clock_now () - start >= 1);
+  assert_true (clock_now () - start >= 1 - EARLY / 1000.0);
 }
 
 /* Time. */
@@ -585,28 +594,27 @@ test_deadline (void **state)
   ASKED a = question (server_url (f->server), f->key);
   double start = clock_now (), ms;
 
-  policy_settings (f->policy)->timeout = 10000;
   policy_settings (f->policy)->deadline = 300;
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   ask_and_wait (f, &a);
   ms = (clock_now () - start) * 1000;
   assert_failed (&a, CLEVIS_ERR_UNREACHABLE, "deadline of 0.3 seconds");
-  assert_true (ms >= 300 && ms < 300 + TOLERANCE);
+  assert_true (ms >= 300 - EARLY && ms < 5000);
 }
 
+/* The server wants to be asked again in a second, when it will be too late. */
 static void
 test_no_try_beyond_the_deadline (void **state)
 {
   struct fixture *f = *state;
   ASKED a = question (server_url (f->server), f->key);
-  double start = clock_now ();
 
-  policy_settings (f->policy)->retries = 100;
-  policy_settings (f->policy)->deadline = 600;
-  server_set_fault (f->server, FAULT_ERROR);
+  policy_settings (f->policy)->retries = 1;
+  policy_settings (f->policy)->deadline = 950;
+  server_set_fault (f->server, FAULT_BUSY);
   ask_and_wait (f, &a);
-  assert_failed (&a, CLEVIS_ERR_HTTP, "500");
-  assert_true (clock_now () - start < 1.1);
+  assert_failed (&a, CLEVIS_ERR_HTTP, "503");
+  assert_int_equal (server_requests (f->server), 1);
 }
 
 static void
@@ -617,13 +625,12 @@ test_step_waits_no_longer_than_told (void **state)
   ASKED a = question (server_url (f->server), f->key);
   double start;
 
-  policy_settings (f->policy)->timeout = 10000;
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   ask (f, &a);
   assert_int_equal (requests_step (f->rs, 10, &err), 0);
   start = clock_now ();
   assert_int_equal (requests_step (f->rs, 100, &err), 0);
-  assert_true (clock_now () - start < 0.1 + TOLERANCE / 1000.0);
+  assert_true (clock_now () - start < 5);
   assert_int_equal (a.done, 0);
 }
 
@@ -648,7 +655,6 @@ test_wakeup (void **state)
   pthread_t thread;
   int i;
 
-  policy_settings (f->policy)->timeout = 20000;
   policy_settings (f->policy)->deadline = 20000;
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   ask (f, &a);
@@ -750,7 +756,6 @@ test_questions_are_asked_in_parallel (void **state)
   struct asked a[8];
   size_t i;
 
-  policy_settings (f->policy)->timeout = 10000;
   server_gather (f->server, 8);
   for (i = 0; i < 8; ++i)
     a[i] = question (server_url (f->server), f->key);
@@ -774,7 +779,6 @@ test_a_server_gets_so_many_at_a_time (void **state)
   double start;
   size_t i;
 
-  policy_settings (f->policy)->timeout = 10000;
   policy_settings (f->policy)->parallel = 3;
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   for (i = 0; i < 12; ++i)
@@ -800,7 +804,6 @@ test_all_get_their_turn (void **state)
   struct asked a[12];
   size_t i;
 
-  policy_settings (f->policy)->timeout = 10000;
   policy_settings (f->policy)->parallel = 3;
   for (i = 0; i < 12; ++i)
     a[i] = question (server_url (f->server), f->key);
@@ -823,13 +826,12 @@ test_limit_is_of_each_server (void **state)
   ASKED b = question (server_url (f->server), f->key);
   double start = clock_now ();
 
-  policy_settings (f->policy)->timeout = 5000;
   policy_settings (f->policy)->parallel = 1;
   ask (f, &a);
   ask (f, &b);
   wait_for (f, &b);
   assert_answered (&b);
-  assert_true (clock_now () - start < 4);
+  assert_true (clock_now () - start < 10);
   request_cancel (a.request);
   server_stop (hole);
 }
