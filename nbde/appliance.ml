@@ -263,11 +263,12 @@ let with_launched settings guest f =
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
     Signals.spare_children ();
-    g#close ();
+    Timing.step Shutdown g#close;
     if Lazy.is_val folder then remove_folder (Lazy.force folder) in
   Fun.protect ~finally (fun () ->
-    configure g settings;
-    add_guest g folder guest;
-    Signals.check ();
-    launch g;
+    Timing.step Launch (fun () ->
+      configure g settings;
+      add_guest g folder guest;
+      Signals.check ();
+      launch g);
     f g)

@@ -9,6 +9,10 @@ open Printf
 open Gettext
 open Options
 
+type output_format =
+  | Text
+  | Json
+
 type t = {
   disks : Types.disk list;
   guest : Guest_options.t;
@@ -17,6 +21,7 @@ type t = {
   preflight : bool;
   probe : bool;
   inspect : bool;
+  output_format : output_format;
   output_keys : Keyfile.target option;
   appliance : Appliance.settings;
   quick_open : bool;
@@ -53,6 +58,7 @@ let initial = {
     preflight = false;
     probe = true;
     inspect = false;
+    output_format = Text;
     output_keys = None;
     appliance = {
       memsize = None;
@@ -108,6 +114,15 @@ let format_named name =
      let names = List.map (fun f -> f.Keyfile.name) Keyfile.formats in
      raise (Invalid (sprintf (f_"the formats are: %s")
                        (String.concat ", " names)))
+
+let output_formats = ["text", Text; "json", Json]
+
+let output_format_named name =
+  match List.assoc_opt name output_formats with
+  | Some format -> format
+  | None ->
+     raise (Invalid (sprintf (f_"the formats are: %s")
+                       (String.concat ", " (List.map fst output_formats))))
 
 let flag f = Flag (command f)
 
@@ -187,6 +202,14 @@ and own_options () = [
   opt ["--no-quick-open"]
     (flag (fun c -> { c with quick_open = false }))
     (s_"Open devices with their own headers, at their own cost");
+  opt ["--output-format"]
+    (Value {
+       metavar = String.concat "|" (List.map fst output_formats);
+       set = (fun name ->
+         let output_format = output_format_named name in
+         command (fun c -> { c with output_format }));
+     })
+    (s_"How to print what was found");
   opt ["--output-keys"]
     (Value {
        metavar = "FILE";
@@ -260,6 +283,7 @@ let features =
    "header"]
   @ (if Clevis.Inside.is_known () then ["exchange-appliance"] else [])
   @ List.map format Keyfile.formats
+  @ List.map (fun (name, _) -> "output-format/" ^ name) output_formats
   @ ["network"; "tang-allow"; "tang-keydir"; "tang-map"; "tang-proxy";
      "tang-timeout"]
 
@@ -274,6 +298,16 @@ let imports (c : t) =
   match c.servers.exchange with
   | Servers.Replies _ -> true
   | Servers.Online | Servers.Collect _ -> false
+
+let actions (c : t) =
+  List.filter_map (fun (name, given) -> if given then Some name else None) [
+    "list", c.list;
+    "preflight", c.preflight;
+    "check", c.check;
+    "inspect", c.inspect;
+    "output-keys", c.output_keys <> None;
+    "export-requests", exports c;
+  ]
 
 let output_keys p c =
   match p.keys_file with
@@ -291,7 +325,7 @@ let output_keys p c =
 (* Keys on standard output must be alone there. *)
 let check_stdout c =
   let shared =
-    c.list || c.preflight || c.check || c.inspect
+    c.list || c.preflight || c.check || c.inspect || c.output_format <> Text
     || c.machine_readable = Some Messages.Stdout in
   match c.output_keys with
   | Some { file = "-"; _ } when shared ->

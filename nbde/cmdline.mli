@@ -4,6 +4,10 @@
 
 (** The command line as one record. *)
 
+type output_format =
+  | Text
+  | Json                        (** see {!Document} *)
+
 type t = {
   disks : Types.disk list;
   guest : Guest_options.t;
@@ -12,6 +16,7 @@ type t = {
   preflight : bool;
   probe : bool;                 (** see {!Preflight.run} *)
   inspect : bool;
+  output_format : output_format;
   output_keys : Keyfile.target option;
   appliance : Appliance.settings;
   quick_open : bool;            (** see {!Unlock.depth} *)
@@ -25,6 +30,9 @@ type t = {
 type request =
   | Print of string             (** [--help], [--version] and the like *)
   | Run of t
+
+val actions : t -> string list
+(** The names of the options of the actions, without dashes. *)
 
 val parse : string array -> request
 (** Raises {!Options.Error}, {!Uri.Error}. *)

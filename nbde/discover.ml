@@ -49,7 +49,8 @@ let candidates (g : Guestfs.guestfs) opened =
     List.map (fun name -> Mapped, name) (mapped g opened);
   ]
 
-let names g ~opened = List.map snd (candidates g opened)
+let names g ~opened =
+  Timing.step Discover (fun () -> List.map snd (candidates g opened))
 
 (* Load a header of size bytes, or None if it is not LUKS. *)
 let load ~device ~size fetch =
@@ -134,7 +135,9 @@ type looked =
 
 let look (g : Guestfs.guestfs) headers (kind, name) =
   Signals.check ();
-  match read_header g headers (kind, name) with
+  match
+    Timing.step Header (fun () -> read_header g headers (kind, name))
+  with
   | Some device ->
      let note note = Messages.warning "%s: %s" name note in
      Option.iter note device.info.note;
@@ -152,8 +155,10 @@ let look (g : Guestfs.guestfs) headers (kind, name) =
      Other
 
 let scan g ~headers ~opened seen =
+  Timing.step Discover @@ fun () ->
   let unseen =
-    List.filter (fun (_, name) -> not (Names.mem name seen)) (candidates g opened) in
+    List.filter (fun (_, name) -> not (Names.mem name seen))
+      (candidates g opened) in
   let looked = List.map (look g headers) unseen in
   let devices =
     List.filter_map (function Luks d -> Some d | _ -> None) looked in

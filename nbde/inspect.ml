@@ -82,6 +82,7 @@ let inspect (g : Guestfs.guestfs) =
 
 let gather (g : Guestfs.guestfs) ~partial =
   Messages.message (f_"Inspecting the guest");
+  Timing.step Inspect @@ fun () ->
   let t =
     try inspect g
     with Guestfs.Error message when partial ->

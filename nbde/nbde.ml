@@ -45,35 +45,49 @@ let export policy findings ~replace { Servers.exchanged; state } =
   List.iter print_error errors;
   if Clevis.Policy.nr_requests policy > 0 then
     Clevis.Policy.write_requests policy ~requests:exchanged ~state ~replace;
-  lines, status
+  lines, errors, status
 
-(* What the actions that ask and unlock nothing have to say, and the exit
- * status.
- *)
-let ask (c : Cmdline.t) policy findings =
+(* What the actions that ask servers and unlock nothing have found. *)
+let ask (c : Cmdline.t) policy (found : Document.t) =
   match c.servers.exchange with
-  | Collect { files; replace } -> export policy findings ~replace files
+  | Collect { files; replace } ->
+     let lines, errors, status = export policy found.findings ~replace files in
+     lines, { found with status; errors;
+                         requests = Some (Clevis.Policy.nr_requests policy) }
   | Online | Replies _ when c.preflight ->
-     let found = Preflight.run ~probe:c.probe policy findings in
-     Preflight.lines found, Preflight.exit_status found
-  | Online | Replies _ -> [], Report.exit_status findings
-
-let inspect g findings =
-  let partial = Report.exit_status findings <> 0 in
-  Inspect.lines (Inspect.gather g ~partial) findings
+     let preflight = Preflight.run ~probe:c.probe policy found.findings in
+     Preflight.lines preflight,
+     { found with preflight = Some preflight;
+                  status = Preflight.exit_status preflight }
+  | Online | Replies _ -> [], found
 
 (* What was asked for, separated by empty lines. *)
-let print_outputs (c : Cmdline.t) g findings asked =
+let print_texts (c : Cmdline.t) { Document.findings; inspection; _ } asked =
   let outputs = List.concat [
     if c.list then [Listing.lines findings] else [];
     [asked];
     if c.check then [Report.check_lines findings] else [];
-    if c.inspect then [inspect g findings] else [];
+    match inspection with
+    | Some inspection -> [Inspect.lines inspection findings]
+    | None -> [];
   ] in
   let print i lines =
     if i > 0 then print_newline ();
     List.iter print_endline lines in
   List.iteri print (List.filter (fun lines -> lines <> []) outputs)
+
+(* Among messages in JSON it is one line, as they are. *)
+let print_document (c : Cmdline.t) document =
+  let indent = c.machine_readable <> Some Messages.Stdout in
+  print_endline (Json.to_string ~indent (Document.json document))
+
+let print_failures findings =
+  let errors =
+    Report.failures findings
+    @ List.map (fun line -> line, None) (Report.common_reasons findings) in
+  List.iter print_error errors;
+  List.iter (Messages.info "%s") (Report.unbound findings);
+  errors
 
 (* Why a device has no key was said before, and decides the exit status. *)
 let write_keys target findings status =
@@ -82,6 +96,33 @@ let write_keys target findings status =
   | exception Keyfile.Error message when status <> 0 ->
      Messages.error "%s" message;
      status
+
+(* All that is done while the appliance runs. *)
+let work (c : Cmdline.t) policy plan g =
+  let findings = Unlock.run g plan in
+  let finally () =
+    Unlock.release_keys findings;
+    Keys.release plan.keys in
+  Fun.protect ~finally (fun () ->
+    let asked, found =
+      ask c policy
+        { actions = Cmdline.actions c; findings; preflight = None;
+          inspection = None; requests = None; errors = [];
+          status = Report.exit_status findings } in
+    let inspection =
+      if c.inspect then
+        Some (Inspect.gather g ~partial:(Report.exit_status findings <> 0))
+      else None in
+    let found = { found with inspection } in
+    if c.output_format = Text then print_texts c found asked;
+    let errors = print_failures findings in
+    let status =
+      match c.output_keys with
+      | Some target ->
+         Timing.step Output (fun () -> write_keys target findings found.status)
+      | None -> found.status in
+    if status = 0 then Servers.forget c.servers;
+    { found with errors = found.errors @ errors; status })
 
 let run (c : Cmdline.t) =
   set_messages c;
@@ -92,23 +133,11 @@ let run (c : Cmdline.t) =
   Appliance.check_guest guest;
   let plan = plan c policy in
   Unlock.check_plan plan;
-  Appliance.with_launched c.appliance guest (fun g ->
-    let findings = Unlock.run g plan in
-    let finally () =
-      Unlock.release_keys findings;
-      Keys.release plan.keys in
-    Fun.protect ~finally (fun () ->
-      let asked, status = ask c policy findings in
-      print_outputs c g findings asked;
-      List.iter print_error (Report.failures findings);
-      List.iter (Messages.error "%s") (Report.common_reasons findings);
-      List.iter (Messages.info "%s") (Report.unbound findings);
-      let status =
-        match c.output_keys with
-        | Some target -> write_keys target findings status
-        | None -> status in
-      if status = 0 then Servers.forget c.servers;
-      status))
+  let found =
+    Appliance.with_launched c.appliance guest (work c policy plan) in
+  if c.output_format = Json then print_document c found;
+  Messages.debug "%.3f s: %s" (Timing.total ()) (Timing.text ());
+  found.status
 
 let usage_advice =
   sprintf (f_"Try '%s --help' or consult %s(1) for more information.")

@@ -32,9 +32,15 @@ let run ~probe policy findings =
   make findings
     (Clevis.Preflight.run ~tick:Signals.check ~probe policy lukses)
 
-let find_leaf { result; _ } token (pin : Clevis.Luks.pin) =
+let result (device : device) { checked; _ } =
+  List.find_opt (fun c -> c.device.name = device.name) checked
+  |> Option.map (fun c -> c.result)
+
+let leaf (result : Clevis.Preflight.result) ~token (pin : Clevis.Luks.pin) =
   List.find_opt (fun (leaf : Clevis.Preflight.leaf) ->
     leaf.token = token && leaf.pin = pin.path) result.leaves
+
+let find_leaf { result; _ } token pin = leaf result ~token pin
 
 let leaf_works (leaf : Clevis.Preflight.leaf) =
   match leaf.key with

@@ -14,6 +14,14 @@ val make :
   Types.findings -> Clevis.Preflight.result list -> t
 (** What {!run} makes of the results.  For tests. *)
 
+val result : Types.device -> t -> Clevis.Preflight.result option
+(** Of one device. *)
+
+val leaf :
+  Clevis.Preflight.result -> token:int -> Clevis.Luks.pin ->
+  Clevis.Preflight.leaf option
+(** What is known of the server of a pin. *)
+
 val lines : t -> string list
 (** A paragraph for each device, at most 80 columns wide where names allow. *)
 

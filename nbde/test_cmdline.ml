@@ -49,6 +49,10 @@ let test_accepted () =
                  "--tang-timeout"; "2.5"] (fun c ->
     c.servers.allow = [Pattern "a"; Pattern "b"]
     && c.servers.timeout = Some 2.5);
+  run "output format" ["-a"; "a"; "--check"; "--output-format=json"]
+    (fun c -> c.output_format = Json);
+  run "text" ["-a"; "a"; "--check"; "--output-format=text"]
+    (fun c -> c.output_format = Text);
   run "keys" ["-a"; "a"; "--output-keys"; "k"; "--force"] (fun c ->
     match c.output_keys with
     | Some { file = "k"; force = true; format = { name = "lines"; _ } } -> true

@@ -26,6 +26,21 @@ type plan = {
   headers : (string * string) list;
 }
 
+(* One thread verifies keys one after another, while servers may still be
+ * asked.
+ *)
+let exchange policy lukses =
+  let results =
+    Timing.step Exchange (fun () ->
+      Clevis.Exchange.run ~tick:Signals.check policy lukses) in
+  let verifying (result : Clevis.Exchange.result) =
+    match result.status with
+    | Unlocked { verify_seconds; _ } -> verify_seconds
+    | Failed _ | Unbound -> 0. in
+  let seconds = List.fold_left (+.) 0. (List.map verifying results) in
+  Timing.move seconds ~from:Exchange ~into:Verify;
+  results
+
 let recover policy devices =
   (match List.length (List.filter is_bound devices) with
    | 0 -> ()
@@ -34,7 +49,7 @@ let recover policy devices =
         (fn_ "Recovering the key of %d LUKS device"
            "Recovering the keys of %d LUKS devices" n) n);
   let lukses = List.map (fun device -> device.luks) devices in
-  let results = Clevis.Exchange.run ~tick:Signals.check policy lukses in
+  let results = exchange policy lukses in
   let outcome (device : device) (result : Clevis.Exchange.result) =
     List.iter (Messages.warning "%s: %s" device.name) result.warnings;
     let state =
@@ -87,6 +102,7 @@ let quicken g (device : device) (unlocked : Clevis.Exchange.unlocked) =
  * must be replayed before its filesystem can be read.
  *)
 let open_device g (device : device) mapname unlocked =
+  Timing.step Open @@ fun () ->
   let { Clevis.Exchange.key; _ } = unlocked in
   Messages.message (f_"Opening %s") device.name;
   match
@@ -132,7 +148,8 @@ let open_recovered g ~quick ~all (taken, outcomes) outcome =
   | Recovered unlocked, None ->
      Signals.check ();
      let mapname = choose_name ~taken outcome.device in
-     if quick then quicken g outcome.device unlocked;
+     if quick then
+       Timing.step Open (fun () -> quicken g outcome.device unlocked);
      mapname :: taken, with_state (open_device g outcome.device mapname unlocked)
   | _ -> taken, outcome :: outcomes
 
@@ -145,7 +162,10 @@ let open_inside g (taken, outcomes) (device : device) =
   else (
     let mapname = choose_name ~taken device in
     Messages.message (f_"Opening %s by clevis in the appliance") device.name;
-    match Clevis.Inside.unlock g ~device:device.name ~mapname with
+    match
+      Timing.step Open (fun () ->
+        Clevis.Inside.unlock g ~device:device.name ~mapname)
+    with
     | () ->
        mapname :: taken,
        result (Opened_otherwise { opener = Clevis_inside; mapname })
@@ -163,7 +183,9 @@ let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
   | key :: others ->
      Signals.check ();
      match
-       Clevis.Key.open_device key g ~readonly:false ~device:device.name ~mapname
+       Timing.step Open (fun () ->
+         Clevis.Key.open_device key g ~readonly:false ~device:device.name
+           ~mapname)
      with
      | () -> Ok key
      | exception Guestfs.Error message ->
@@ -231,6 +253,7 @@ let is_open outcome =
 
 (* What lies in the devices that were just opened. *)
 let rescan (g : Guestfs.guestfs) =
+  Timing.step Rescan @@ fun () ->
   if g#feature_available [| "lvm2" |] then g#lvm_scan true
 
 type progress = {

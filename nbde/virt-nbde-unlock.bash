@@ -29,6 +29,8 @@ _virt_nbde_unlock ()
             words='raw qcow2 vmdk vdi vhdx vpc' ;;
         --exchange)
             words='host appliance' ;;
+        --output-format)
+            words='text json' ;;
         --blocksize)
             words='512 4096' ;;
         --output-keys-format)

@@ -8,7 +8,7 @@
 # exist.
 
 . "$(dirname "$0")/functions.sh"
-requires podchecker
+requires podchecker jq
 
 pod=$top_srcdir/nbde/virt-nbde-unlock.pod
 
@@ -69,6 +69,13 @@ for format in $formats; do
   section 'KEY FILES' | grep -q "^=item C<$format>\$" ||
     fail "key format $format is not in the manual page"
 done
+
+# Every field of the JSON document has a row, and no other.
+jq -r '.. | objects | .properties? // empty | keys[]' \
+  "$top_srcdir/docs/virt-nbde-unlock.schema.json" | sort -u > fields
+sed -n 's/^| `\([a-z_]*\)` |.*/\1/p' "$top_srcdir/docs/json.md" |
+  sort -u > rows
+same fields rows 'the fields of the schema' 'those of docs/json.md'
 
 podchecker -warnings -warnings "$pod" > podchecker.log 2>&1 ||
   fail "podchecker: $(cat podchecker.log)"

@@ -40,5 +40,8 @@ grep -q '^/dev/sda1: .*not asked: ' errors || fail 'no error about /dev/sda1'
 jq -e -s 'all(.timestamp |
     test("^[0-9-]{10}T[0-9:]{8}\\.[0-9]+Z$"))' messages >/dev/null ||
   fail 'timestamps are not of RFC 3339'
+jq -e -s 'map(select(.type == "progress")) | length > 0 and
+          all(.position <= .total and .message == "\(.position)/\(.total)")' \
+  messages >/dev/null || fail 'no progress, or not as described'
 [ ! -s "$err" ] || fail 'there are messages on standard error as well'
 assert_equal 3 "$(wc -l < "$out")" 'lines of --check'

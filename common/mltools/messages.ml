@@ -121,13 +121,13 @@ let timestamp () =
     tm.tm_hour tm.tm_min tm.tm_sec
     (int_of_float ((now -. seconds) *. 1e6))
 
-let print_json channel kind text =
+let print_json ?(more = []) channel kind text =
   let json =
-    Json.Dict [
+    Json.Dict ([
       "message", Json.String text;
       "timestamp", Json.String (timestamp ());
       "type", Json.String kind;
-    ] in
+    ] @ more) in
   fprintf channel "%s\n%!" (Json.to_string json)
 
 let wrap_width = 78
@@ -169,6 +169,26 @@ let warning fmt = ksprintf (print warning_kind) fmt
 let error fmt = ksprintf (print error_kind) fmt
 let hint fmt = ksprintf (print_if verbose hint_kind) fmt
 let debug fmt = ksprintf (print_if verbose debug_kind) fmt
+
+let progress_interval = 0.2
+
+let last_progress = ref neg_infinity
+
+let print_progress channel ~position ~total =
+  let text = sprintf "%Ld/%Ld" position total in
+  let more = ["position", Json.Int position; "total", Json.Int total] in
+  try print_json ~more channel "progress" text with Sys_error _ -> ()
+
+let progress ~position ~total =
+  match !settings.machine_readable with
+  | None -> false
+  | Some channel ->
+     let now = elapsed () in
+     if now -. !last_progress >= progress_interval || position = total then (
+       last_progress := now;
+       print_progress channel ~position ~total
+     );
+     true
 
 let prompt fmt =
   let print text =

@@ -49,6 +49,10 @@ val hint : ('a, unit, string, unit) format4 -> 'a
 val debug : ('a, unit, string, unit) format4 -> 'a
 (** Only with [verbose]; never JSON. *)
 
+val progress : position:int64 -> total:int64 -> bool
+(** Report how far a long operation is as JSON, at most a few times a second:
+    [false] if there is no machine-readable output. *)
+
 val prompt : ('a, unit, string, unit) format4 -> 'a
 (** Ask on standard error; the answer is typed behind it. *)
 

@@ -1,7 +1,7 @@
 (* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * A progress bar on standard error.
+ * A progress bar on standard error, or numbers for programs.
  *)
 
 open Printf
@@ -27,20 +27,25 @@ let clear () =
   )
 
 (* The bar that is complete vanishes: the next message tells what follows. *)
+let draw ~position ~total =
+  if position = total then clear ()
+  else (
+    eprintf "\r%s\027[K%!" (bar ~width:72 ~position ~total);
+    shown := true
+  )
+
 let show _event _handle _buffer numbers =
   match numbers with
   | [| _procedure; _serial; position; total |] ->
-     if position = total then clear ()
-     else (
-       eprintf "\r%s\027[K%!" (bar ~width:72 ~position ~total);
-       shown := true
-     )
+     if not (Messages.progress ~position ~total) then draw ~position ~total
   | _ -> ()
 
 let wanted () =
   let { Messages.quiet; verbose; machine_readable; _ } = Messages.get () in
-  Unix.isatty Unix.stderr && not quiet && not verbose
-  && machine_readable = None && Sys.getenv_opt "TERM" <> Some "dumb"
+  not quiet
+  && (machine_readable <> None
+      || Unix.isatty Unix.stderr && not verbose
+         && Sys.getenv_opt "TERM" <> Some "dumb")
 
 let attach (g : Guestfs.guestfs) =
   if wanted () then (

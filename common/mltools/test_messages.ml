@@ -99,6 +99,30 @@ let test_json () =
   Testing.is_true "type"
     (String.ends_with ~suffix:"Z\", \"type\": \"message\"}" first)
 
+let test_progress () =
+  let name = Filename.temp_file "nbde" ".json" in
+  let channel = open_out name in
+  let report position = Messages.progress ~position ~total:10L in
+  let reported = ref false in
+  let report_all () =
+    (* The second comes too soon after the first, the last always counts. *)
+    reported := List.for_all report [1L; 2L; 10L] in
+  ignore (with_settings
+            { Messages.default with machine_readable = Some channel }
+            report_all);
+  close_out channel;
+  let found = lines (read_file name) in
+  Sys.remove name;
+  Testing.is_true "reported" !reported;
+  Testing.number "not too often" 2 (List.length found);
+  Testing.is_true "numbers"
+    (String.ends_with
+       ~suffix:"\"type\": \"progress\", \"position\": 10, \"total\": 10}"
+       (List.nth found 1));
+  Testing.text "nobody to report to" ""
+    (with_settings Messages.default (fun () -> reported := report 1L));
+  Testing.is_true "not reported" (not !reported)
+
 let test_outputs () =
   let output = Messages.output_of_string in
   Testing.is_true "stdout" (output "stream:stdout" = Stdout);
@@ -117,5 +141,6 @@ let () =
   test_text ();
   test_wrap ();
   test_json ();
+  test_progress ();
   test_outputs ();
   Testing.finish ()

@@ -1,0 +1,42 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** Where the time goes: seconds of wall time for each step of the program.
+
+    No time is counted twice: what a step within another takes is not counted
+    for the outer one. *)
+
+(** In the order in which they are first begun. *)
+type step =
+  | Start       (** from the start of the program to the first step *)
+  | Launch      (** of the appliance, disks included *)
+  | Discover    (** finding devices *)
+  | Header      (** reading LUKS headers *)
+  | Exchange    (** asking servers *)
+  | Verify      (** the key derivation of keyslots on this host *)
+  | Open        (** opening devices in the appliance *)
+  | Rescan      (** finding what is in the devices that were opened *)
+  | Inspect
+  | Mount
+  | Output      (** writing key files *)
+  | Command     (** of the user, with the keys *)
+  | Shutdown    (** of the appliance *)
+
+val name : step -> string
+(** For programs: ["launch"]. *)
+
+val step : step -> (unit -> 'a) -> 'a
+(** Count the time of a function, also if it raises an exception. *)
+
+val move : float -> from:step -> into:step -> unit
+(** So many seconds of one step were spent on another: at most all of it. *)
+
+val steps : unit -> (step * float) list
+(** What was done so far, in order. *)
+
+val total : unit -> float
+(** Seconds since the program started. *)
+
+val text : unit -> string
+(** One line for people. *)
