@@ -255,7 +255,9 @@ let launch (g : Guestfs.guestfs) =
       (f_"the appliance did not start: %s (-v -x shows more)")
       (first_line message)
 
-let with_launched settings guest f =
+exception Too_small of Memory.need
+
+let launched settings guest f =
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (first_line message) in
@@ -272,3 +274,13 @@ let with_launched settings guest f =
       Signals.check ();
       launch g);
     f g)
+
+let rec with_launched settings guest f =
+  try launched settings guest f
+  with Too_small need ->
+    (match Memory.missing need ~available:(Memory.available ()) with
+     | Some (message, hint) -> error ~hint "%s" message
+     | None -> ());
+    Messages.message (f_"%s: starting again with %d MiB") (Memory.reason need)
+      need.memsize;
+    with_launched { settings with memsize = Some need.memsize } guest f

@@ -26,10 +26,15 @@ val check_guest : Types.guest -> unit
 (** Can these files be disks?  Raises {!Error} before time is spent on a
     launch. *)
 
+exception Too_small of Memory.need
+(** To be raised by the function that {!with_launched} runs. *)
+
 val with_launched :
   settings -> Types.guest -> (Guestfs.guestfs -> 'a) -> 'a
 (** Launch with the disks added read-only, run the function, and close the
-    handle whatever happens.  Raises {!Error}, {!Signals.Interrupted}. *)
+    handle whatever happens.  If the function raises {!Too_small}, all this is
+    done again with the memory that is needed, if the host has that.  Raises
+    {!Error}, {!Signals.Interrupted}. *)
 
 val default_memsize : Guestfs.guestfs -> int
 (** What libguestfs takes, and 1024 MiB more: opening a LUKS device pays the

@@ -48,6 +48,8 @@ type ask =
 type t = {
   keys : (string * Clevis.Key.t) list;
   ask : ask;
+  mutable held : Clevis.Key.t list;
+  mutable were_asked : bool;
 }
 
 let read_file file =
@@ -68,10 +70,19 @@ let load selectors ask =
     | By_clevis -> None
     | Typed text -> Some (id, Clevis.Key.of_string text)
     | In_file file -> Some (id, read_file file) in
-  { keys = List.filter_map key selectors; ask }
+  { keys = List.filter_map key selectors; ask; held = [];
+    were_asked = false }
 
 let release { keys; _ } =
   List.iter (fun (_, key) -> Clevis.Key.release key) keys
+
+let hold t key = t.held <- key :: t.held
+
+let release_held t =
+  List.iter Clevis.Key.release t.held;
+  t.held <- []
+
+let were_asked { were_asked; _ } = were_asked
 
 (* "/dev/vda2" and "/dev/mapper/vg-lv" are names as well. *)
 let canonical (g : Guestfs.guestfs) id =
@@ -105,10 +116,16 @@ let prompt (device : Types.device) ~echo =
      None
   | answer -> answer
 
-let ask { ask; _ } device =
+let may_ask { ask; _ } =
   match ask with
-  | Standard_input { echo } -> read_line ~echo
-  | Terminal { echo } ->
-     if Unix.isatty Unix.stdin && Unix.isatty Unix.stderr then
-       prompt device ~echo
-     else None
+  | Standard_input _ -> true
+  | Terminal _ -> Unix.isatty Unix.stdin && Unix.isatty Unix.stderr
+
+let ask t device =
+  if not (may_ask t) then None
+  else (
+    t.were_asked <- true;
+    match t.ask with
+    | Standard_input { echo } -> read_line ~echo
+    | Terminal { echo } -> prompt device ~echo
+  )

@@ -36,8 +36,20 @@ val load : selector list -> ask -> t
 val release : t -> unit
 (** Wipe the keys of the selectors. *)
 
+val hold : t -> Clevis.Key.t -> unit
+(** Remember a key that belongs to somebody else... *)
+
+val release_held : t -> unit
+(** ... who does not live to release it. *)
+
 val for_device : Guestfs.guestfs -> t -> Types.device -> Clevis.Key.t list
 (** Those whose selector matches, in order.  They belong to [t]. *)
 
+val may_ask : t -> bool
+(** Is there somebody or something to ask? *)
+
 val ask : t -> Types.device -> Clevis.Key.t option
 (** Ask for a key.  It belongs to the caller. *)
+
+val were_asked : t -> bool
+(** Was anything asked for, successfully or not? *)

@@ -34,7 +34,8 @@ let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; exchange; _ } = c.guest in
   List.iter (fun (_, file) -> Appliance.check_file file) headers;
   { Unlock.depth = depth c; policy; exchange; headers;
-    keys = Keys.load selectors (Guest_options.ask c.guest) }
+    keys = Keys.load selectors (Guest_options.ask c.guest);
+    may_restart = c.appliance.memsize = None }
 
 let print_error (message, hint) =
   Messages.error "%s" message;
@@ -100,9 +101,7 @@ let write_keys target findings status =
 (* All that is done while the appliance runs. *)
 let work (c : Cmdline.t) policy plan g =
   let findings = Unlock.run g plan in
-  let finally () =
-    Unlock.release_keys findings;
-    Keys.release plan.keys in
+  let finally () = Unlock.release_keys findings in
   Fun.protect ~finally (fun () ->
     let asked, found =
       ask c policy
@@ -134,7 +133,8 @@ let run (c : Cmdline.t) =
   let plan = plan c policy in
   Unlock.check_plan plan;
   let found =
-    Appliance.with_launched c.appliance guest (work c policy plan) in
+    Fun.protect ~finally:(fun () -> Keys.release plan.keys) (fun () ->
+      Appliance.with_launched c.appliance guest (work c policy plan)) in
   if c.output_format = Json then print_document c found;
   Messages.debug "%.3f s: %s" (Timing.total ()) (Timing.text ());
   found.status

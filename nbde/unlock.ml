@@ -23,6 +23,7 @@ type plan = {
   policy : Clevis.Policy.t;
   exchange : exchange;
   keys : Keys.t;
+  may_restart : bool;
   headers : (string * string) list;
 }
 
@@ -41,7 +42,7 @@ let exchange policy lukses =
   Timing.move seconds ~from:Exchange ~into:Verify;
   results
 
-let recover policy devices =
+let recover plan devices =
   (match List.length (List.filter is_bound devices) with
    | 0 -> ()
    | n ->
@@ -49,7 +50,7 @@ let recover policy devices =
         (fn_ "Recovering the key of %d LUKS device"
            "Recovering the keys of %d LUKS devices" n) n);
   let lukses = List.map (fun device -> device.luks) devices in
-  let results = exchange policy lukses in
+  let results = exchange plan.policy lukses in
   let outcome (device : device) (result : Clevis.Exchange.result) =
     List.iter (Messages.warning "%s: %s" device.name) result.warnings;
     let state =
@@ -58,7 +59,9 @@ let recover policy devices =
       | Failed errors -> Failed errors
       | Unbound -> Unbound in
     { device; state } in
-  List.map2 outcome devices results
+  let outcomes = List.map2 outcome devices results in
+  List.iter (Keys.hold plan.keys) (List.filter_map key outcomes);
+  outcomes
 
 let uuid_char = function
   | '0'..'9' | 'a'..'f' | 'A'..'F' | '-' -> true
@@ -85,17 +88,31 @@ let rec write_all (g : Guestfs.guestfs) device offset data =
     write_all g device (Int64.add offset (Int64.of_int n))
       (String.sub data n (len - n))
 
+(* Opening with its own header takes the memory of its keyslots.  Nothing is
+ * begun again once somebody was asked for a key, who should not be asked twice.
+ *)
+let check_memory (g : Guestfs.guestfs) plan ?until device =
+  match Memory.need ?until device with
+  | Some need when need.memsize > g#get_memsize () ->
+     if plan.may_restart && not (Keys.were_asked plan.keys) then
+       raise (Appliance.Too_small need)
+     else
+       Messages.debug "%s, but the appliance has %d MiB" (Memory.reason need)
+         (g#get_memsize ())
+  | Some _ | None -> ()
+
 (* Put the quick header over the device, that is, into the overlay.  It only
  * saves time, so a header that does not allow it is no failure.
  *)
-let quicken g (device : device) (unlocked : Clevis.Exchange.unlocked) =
+let quicken g plan (device : device) (unlocked : Clevis.Exchange.unlocked) =
   let { Clevis.Exchange.key; keyslot; _ } = unlocked in
   match Clevis.Luks.quicken device.luks ~key ~keyslot with
   | changes ->
      List.iter (fun (offset, data) -> write_all g device.name offset data)
        changes
   | exception Clevis.Error { message; _ } ->
-     Messages.debug "%s: opened with its own header: %s" device.name message
+     Messages.debug "%s: opened with its own header: %s" device.name message;
+     check_memory g plan ~until:[keyslot] device
 
 (* Not readonly, although the guest's disk is never written: all writes go to
  * an overlay that ends with the appliance, and a journal that is not clean
@@ -140,7 +157,7 @@ let not_opened_detached unlocked file =
 (* The functions below are folded over the outcomes; taken are the names in
  * use, newest first.
  *)
-let open_recovered g ~quick ~all (taken, outcomes) outcome =
+let open_recovered g plan ~quick ~all (taken, outcomes) outcome =
   let with_state state = { outcome with state } :: outcomes in
   match outcome.state, outcome.device.detached with
   | Recovered unlocked, Some file when all ->
@@ -149,7 +166,7 @@ let open_recovered g ~quick ~all (taken, outcomes) outcome =
      Signals.check ();
      let mapname = choose_name ~taken outcome.device in
      if quick then
-       Timing.step Open (fun () -> quicken g outcome.device unlocked);
+       Timing.step Open (fun () -> quicken g plan outcome.device unlocked);
      mapname :: taken, with_state (open_device g outcome.device mapname unlocked)
   | _ -> taken, outcome :: outcomes
 
@@ -199,10 +216,11 @@ let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
         else try_keys g device mapname others
 
 (* Those to be tried, and those of them that nothing else owns. *)
-let keys_for g keys device =
-  match Keys.for_device g keys device with
+let keys_for g plan device =
+  match Keys.for_device g plan.keys device with
   | [] ->
-     let asked = Option.to_list (Keys.ask keys device) in
+     let asked = Option.to_list (Keys.ask plan.keys device) in
+     List.iter (Keys.hold plan.keys) asked;
      asked, asked
   | matching -> matching, []
 
@@ -223,9 +241,9 @@ let is_closed outcome =
   | Untried | Recovered _ | Opened _ | Not_opened _ | Opened_otherwise _
   | Wrong_key _ -> false
 
-let open_by_key g keys (taken, outcomes) outcome =
+let open_by_key g plan (taken, outcomes) outcome =
   match
-    if is_closed outcome then keys_for g keys outcome.device else [], []
+    if is_closed outcome then keys_for g plan outcome.device else [], []
   with
   | [], _ -> taken, outcome :: outcomes
   | candidates, asked ->
@@ -244,6 +262,18 @@ let open_by_key g keys (taken, outcomes) outcome =
         List.iter Clevis.Key.release asked;
         let state = Wrong_key { reason; binding } in
         taken, { outcome with state } :: outcomes
+
+(* Before anything is opened or asked for in vain. *)
+let check_own_header g plan ~quick outcome =
+  let { device; state } = outcome in
+  match state with
+  | Recovered { keyslot; _ } when not quick && device.detached = None ->
+     check_memory g plan ~until:[keyslot] device
+  | _ when is_closed outcome
+           && (Keys.may_ask plan.keys
+               || Keys.for_device g plan.keys device <> []) ->
+     check_memory g plan device
+  | _ -> ()
 
 let is_open outcome =
   match outcome.state with
@@ -267,11 +297,12 @@ let open_devices g plan ~quick ~all taken devices =
   let taken, outcomes =
     match plan.exchange with
     | Host ->
-       List.fold_left (open_recovered g ~quick ~all) (taken, [])
-         (recover plan.policy devices)
+       let outcomes = recover plan devices in
+       List.iter (check_own_header g plan ~quick) outcomes;
+       List.fold_left (open_recovered g plan ~quick ~all) (taken, []) outcomes
     | Inside -> List.fold_left (open_inside g) (taken, []) devices in
   let taken, outcomes =
-    List.fold_left (open_by_key g plan.keys) (taken, []) (List.rev outcomes) in
+    List.fold_left (open_by_key g plan) (taken, []) (List.rev outcomes) in
   taken, List.rev outcomes
 
 let rec rounds g plan ~quick ~all progress =
@@ -339,10 +370,14 @@ let check_inside (g : Guestfs.guestfs) plan =
 let run g plan =
   check_inside g plan;
   Messages.message (f_"Searching for LUKS devices");
-  match plan.depth with
-  | Look -> look g plan (List.map (fun device -> { device; state = Untried }))
-  | Recover -> look g plan (recover plan.policy)
-  | Open { quick; all } -> open_all g plan ~quick ~all
+  try
+    match plan.depth with
+    | Look -> look g plan (List.map (fun device -> { device; state = Untried }))
+    | Recover -> look g plan (recover plan)
+    | Open { quick; all } -> open_all g plan ~quick ~all
+  with e ->
+    Keys.release_held plan.keys;
+    raise e
 
 let release_keys findings =
   List.iter Clevis.Key.release (List.filter_map key findings.outcomes)

@@ -25,6 +25,8 @@ type plan = {
   policy : Clevis.Policy.t;     (** of [Host] *)
   exchange : exchange;          (** of [Open] *)
   keys : Keys.t;                (** for what no binding opens *)
+  may_restart : bool;           (** was the memory of the appliance left to
+                                    us? *)
   headers : (string * string) list; (** see {!Discover.scan} *)
 }
 
@@ -33,7 +35,10 @@ val check_plan : plan -> unit
     time is spent on a launch. *)
 
 val run : Guestfs.guestfs -> plan -> Types.findings
-(** A device is opened as [luks-UUID], since inspection finds by that name what
+(** Raises [Appliance.Too_small] if the appliance must be started with more
+    memory, and that may be done.
+
+    A device is opened as [luks-UUID], since inspection finds by that name what
     the guest's own configuration names. *)
 
 val release_keys : Types.findings -> unit
