@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * The exchange on elliptic curves.  libjose chooses the operation by which key
- * has a private part, so each key is rebuilt from the members that are
- * wanted before it gets there.  See jose_jwk_exc in jose/jwk.h.
+ * The exchange on elliptic curves, with OpenSSL's arithmetic.  libjose can do
+ * it, too (jose_jwk_exc), but makes and checks its keys anew for every step,
+ * with a multiplication each; here a binding costs the two that it needs.
  */
 
 #include <config.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/obj_mac.h>
+
 #include <jose/b64.h>
-#include <jose/jose.h>
 
 #include "cleanups.h"
 #include "ecmr.h"
 #include "gettext-compat.h"
-#include "jose-quiet.h"
 #include "secret.h"
 
-/* Curves and the bytes of a coordinate (RFC 7518, section 6.2.1.2). */
+#define MAX_COORDINATE 66               /* bytes, of P-521 */
+
+/* Curves, the bytes of a coordinate (RFC 7518, section 6.2.1.2) and of a
+ * private key (section 6.2.2.1), which are the same on these.
+ */
 static const struct curve {
   const char *name;
   size_t bytes;
+  int nid;
 } curves[] = {
-  { "P-256", 32 }, { "P-384", 48 }, { "P-521", 66 },
+  { "P-256", 32, NID_X9_62_prime256v1 },
+  { "P-384", 48, NID_secp384r1 },
+  { "P-521", 66, NID_secp521r1 },
 };
+#define NR_CURVES (sizeof curves / sizeof curves[0])
 
 static const struct curve *
 find_curve (const json_t *jwk)
@@ -35,7 +47,7 @@ find_curve (const json_t *jwk)
   const char *crv = ecmr_curve (jwk);
   size_t i;
 
-  for (i = 0; crv && i < sizeof curves / sizeof curves[0]; ++i)
+  for (i = 0; crv && i < NR_CURVES; ++i)
     if (strcmp (crv, curves[i].name) == 0)
       return &curves[i];
   return NULL;
@@ -75,59 +87,237 @@ ecmr_public (const json_t *jwk, const char *what, enum clevis_code code,
   return copy;
 }
 
-/* A new private key in locked memory. */
-static json_t *
-generate (const char *curve, struct clevis_error *err)
-{
-  SECRET_JSON_SCOPE;
-  json_t *key = json_pack ("{s:s, s:s}", "alg", "ECMR", "crv", curve);
+/* Making a group takes a tenth of the time of a multiplication, so it is done
+ * once.  Groups are only read afterwards.
+ */
+static EC_GROUP *groups[NR_CURVES];
 
-  if (key == NULL || !jose_jwk_gen (jose_quiet_cfg (), key)) {
-    json_decref (key);
-    clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                      _("cannot make an ephemeral key"));
+static void
+make_groups (void)
+{
+  size_t i;
+
+  for (i = 0; i < NR_CURVES; ++i)
+    groups[i] = EC_GROUP_new_by_curve_name (curves[i].nid);
+}
+
+/* What one computation needs: a curve, and room for numbers in locked memory
+ * that is wiped at the end.
+ */
+struct calc {
+  const struct curve *curve;
+  const EC_GROUP *group;
+  BN_CTX *ctx;
+};
+
+static int
+calc_begin (struct calc *calc, const json_t *key)
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  pthread_once (&once, make_groups);
+  calc->curve = find_curve (key);
+  calc->group = calc->curve ? groups[calc->curve - curves] : NULL;
+  calc->ctx = calc->group ? BN_CTX_secure_new () : NULL;
+  if (calc->ctx == NULL)
+    return -1;
+  BN_CTX_start (calc->ctx);
+  return 0;
+}
+
+static void
+calc_end (struct calc *calc)
+{
+  if (calc->ctx == NULL)
+    return;
+  BN_CTX_end (calc->ctx);
+  BN_CTX_free (calc->ctx);
+}
+
+#define CALC __attribute__ ((cleanup (calc_end))) struct calc
+
+static void
+cleanup_point (EC_POINT **point)
+{
+  EC_POINT_clear_free (*point);
+}
+
+#define CLEANUP_POINT __attribute__ ((cleanup (cleanup_point)))
+
+/* A member of a JWK that is as long as it must be.  Returns a number that
+ * belongs to the calculation, or NULL.
+ */
+static BIGNUM *
+get_number (struct calc *calc, const json_t *jwk, const char *member)
+{
+  CLEANUP_SECRET struct secret *bytes = secret_new (MAX_COORDINATE);
+  BIGNUM *number = BN_CTX_get (calc->ctx);
+  const json_t *text = json_object_get (jwk, member);
+
+  if (bytes == NULL || number == NULL || !json_is_string (text) ||
+      jose_b64_dec (text, NULL, 0) != calc->curve->bytes ||
+      jose_b64_dec (text, bytes->data, bytes->len) != calc->curve->bytes)
+    return NULL;
+  return BN_bin2bn (bytes->data, (int) calc->curve->bytes, number);
+}
+
+static bool
+put_number (const struct calc *calc, json_t *jwk, const char *member,
+            const BIGNUM *number)
+{
+  const size_t len = calc->curve->bytes;
+  CLEANUP_SECRET struct secret *bytes = secret_new (MAX_COORDINATE);
+
+  return bytes != NULL &&
+    BN_bn2binpad (number, bytes->data, (int) len) == (int) len &&
+    json_object_set_new (jwk, member, jose_b64_enc (bytes->data, len)) == 0;
+}
+
+/* The point of a public key.  OpenSSL accepts coordinates only of points on
+ * the curve; as the cofactor of these curves is 1, that is all there is to
+ * check (SP 800-56A, section 5.6.2.3.4).
+ */
+static EC_POINT *
+get_point (struct calc *calc, const json_t *jwk)
+{
+  const BIGNUM *x = get_number (calc, jwk, "x");
+  const BIGNUM *y = get_number (calc, jwk, "y");
+  EC_POINT *point = EC_POINT_new (calc->group);
+
+  if (x == NULL || y == NULL || point == NULL ||
+      EC_POINT_set_affine_coordinates (calc->group, point, x, y,
+                                       calc->ctx) != 1) {
+    EC_POINT_free (point);
     return NULL;
   }
-  /* Made by jose_jwk_gen; exchange is all that this key is for. */
-  json_object_del (key, "key_ops");
-  return key;
+  return point;
+}
+
+/* The JWK of a point, or NULL, also for the point at infinity. */
+static json_t *
+put_point (struct calc *calc, const EC_POINT *point)
+{
+  json_t *jwk = json_pack ("{s:s, s:s}", "kty", "EC",
+                           "crv", calc->curve->name);
+  BIGNUM *x = BN_CTX_get (calc->ctx);
+  BIGNUM *y = BN_CTX_get (calc->ctx);
+
+  if (jwk == NULL || y == NULL ||
+      EC_POINT_get_affine_coordinates (calc->group, point, x, y,
+                                       calc->ctx) != 1 ||
+      !put_number (calc, jwk, "x", x) || !put_number (calc, jwk, "y", y)) {
+    json_decref (jwk);
+    return NULL;
+  }
+  return jwk;
+}
+
+/* A new private key d and its point.  Returns the point, or NULL. */
+static EC_POINT *
+generate (struct calc *calc, BIGNUM *d)
+{
+  EC_POINT *point = EC_POINT_new (calc->group);
+
+  do {
+    if (point == NULL ||
+        BN_priv_rand_range (d, EC_GROUP_get0_order (calc->group)) != 1) {
+      EC_POINT_free (point);
+      return NULL;
+    }
+  } while (BN_is_zero (d));
+  if (EC_POINT_mul (calc->group, point, d, NULL, NULL, calc->ctx) != 1) {
+    EC_POINT_clear_free (point);
+    return NULL;
+  }
+  return point;
+}
+
+/* The ephemeral key with its private part, in locked memory. */
+static json_t *
+private_jwk (struct calc *calc, const EC_POINT *point, const BIGNUM *d)
+{
+  SECRET_JSON_SCOPE;
+  json_t *jwk = put_point (calc, point);
+
+  if (jwk != NULL && put_number (calc, jwk, "d", d) &&
+      json_object_set_new (jwk, "alg", json_string ("ECMR")) == 0)
+    return jwk;
+  json_decref (jwk);
+  return NULL;
 }
 
 json_t *
 ecmr_random (const char *curve, struct clevis_error *err)
 {
-  CLEANUP_JSON json_t *key = generate (curve, err);
+  CLEANUP_JSON json_t *jwk = json_pack ("{s:s}", "crv", curve);
+  CALC calc = { NULL, NULL, NULL };
+  CLEANUP_POINT EC_POINT *point = NULL;
+  json_t *key = NULL;
 
-  return key ? ecmr_public (key, "", CLEVIS_ERR_SYSTEM, err) : NULL;
+  if (calc_begin (&calc, jwk) == 0 &&
+      (point = generate (&calc, BN_CTX_get (calc.ctx))) != NULL)
+    key = put_point (&calc, point);
+  if (key == NULL)
+    clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                      _("cannot make an ephemeral key"));
+  return key;
 }
 
 json_t *
 ecmr_blind (const json_t *epk, json_t **eph, struct clevis_error *err)
 {
-  json_t *key = generate (ecmr_curve (epk), err), *x;
+  CALC calc = { NULL, NULL, NULL };
+  CLEANUP_POINT EC_POINT *c = NULL;
+  CLEANUP_POINT EC_POINT *e = NULL;
+  json_t *key, *request = NULL;
+  BIGNUM *d;
 
-  if (key == NULL)
+  if (calc_begin (&calc, epk) == -1 ||
+      (d = BN_CTX_get (calc.ctx)) == NULL ||
+      (e = generate (&calc, d)) == NULL ||
+      (key = private_jwk (&calc, e, d)) == NULL) {
+    clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                      _("cannot make an ephemeral key"));
     return NULL;
-
-  x = jose_jwk_exc (jose_quiet_cfg (), epk, key);
-  if (x == NULL) {
+  }
+  c = get_point (&calc, epk);
+  if (c != NULL && EC_POINT_add (calc.group, c, c, e, calc.ctx) == 1)
+    request = put_point (&calc, c);
+  if (request == NULL) {
     clevis_error_set (err, CLEVIS_ERR_TOKEN,
                       _("epk is not a point of its curve"));
     json_decref (key);
     return NULL;
   }
   *eph = key;
-  return x;
+  return request;
+}
+
+/* Y - e*S, in locked memory, or NULL. */
+static json_t *
+unblind (struct calc *calc, const json_t *server, const json_t *eph,
+         const json_t *y)
+{
+  SECRET_JSON_SCOPE;
+  CLEANUP_POINT EC_POINT *s = get_point (calc, server);
+  CLEANUP_POINT EC_POINT *k = get_point (calc, y);
+  const BIGNUM *d = get_number (calc, eph, "d");
+
+  if (s == NULL || k == NULL || d == NULL ||
+      EC_POINT_mul (calc->group, s, NULL, s, d, calc->ctx) != 1 ||
+      EC_POINT_invert (calc->group, s, calc->ctx) != 1 ||
+      EC_POINT_add (calc->group, k, k, s, calc->ctx) != 1)
+    return NULL;
+  return put_point (calc, k);
 }
 
 json_t *
 ecmr_unblind (const json_t *server, const json_t *eph, const json_t *reply,
               struct clevis_error *err)
 {
-  SECRET_JSON_SCOPE;
   CLEANUP_JSON json_t *y = ecmr_public (reply, _("the reply"),
                                         CLEVIS_ERR_REPLY, err);
-  CLEANUP_JSON json_t *es = NULL;
+  CALC calc = { NULL, NULL, NULL };
   json_t *k;
 
   if (y == NULL)
@@ -138,8 +328,8 @@ ecmr_unblind (const json_t *server, const json_t *eph, const json_t *reply,
                       ecmr_curve (y), ecmr_curve (server));
     return NULL;
   }
-  es = jose_jwk_exc (jose_quiet_cfg (), eph, server);
-  k = es ? jose_jwk_exc (jose_quiet_cfg (), y, es) : NULL;
+  k = calc_begin (&calc, server) == 0 ?
+    unblind (&calc, server, eph, y) : NULL;
   if (k == NULL)
     clevis_error_set (err, CLEVIS_ERR_REPLY,
                       _("the reply is not a usable point of %s"),

@@ -164,6 +164,40 @@ test_exchange_yields_s_times_c (void **state)
     }
 }
 
+static bool
+begins_with_zero (const json_t *jwk, const char *name)
+{
+  unsigned char bytes[66] = { 1 };
+
+  assert_int_equal (jose_b64_dec (json_object_get (jwk, name), bytes,
+                                  sizeof bytes), 32);
+  return bytes[0] == 0;
+}
+
+/* A coordinate keeps its length when it begins with zeroes (RFC 7518, section
+ * 6.2.1.2), which one in 128 keys has: in E, in X and in K.
+ */
+static void
+test_coordinates_that_begin_with_zeroes (void **state)
+{
+  size_t round, eph = 0, x = 0, k = 0;
+
+  for (round = 0; eph == 0 || x == 0 || k == 0; ++round) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    FIXTURE f = blind ("P-256");
+    CLEANUP_JSON json_t *y = tang_answer (f.key, f.x);
+    CLEANUP_JSON json_t *key = ecmr_unblind (f.server, f.eph, y, &err);
+    CLEANUP_JSON json_t *expected = multiply (&curves[0], f.epk, f.key);
+
+    assert_no_error (&err);
+    assert_same_point (key, expected);
+    eph += begins_with_zero (f.eph, "x") || begins_with_zero (f.eph, "d");
+    x += begins_with_zero (f.x, "x") || begins_with_zero (f.x, "y");
+    k += begins_with_zero (key, "x") || begins_with_zero (key, "y");
+    assert_true (round < 10000);
+  }
+}
+
 /* The same, when the server is the jose program. */
 static void
 test_exchange_with_jose_program (void **state)
@@ -391,6 +425,7 @@ main (void)
 {
   const struct CMUnitTest ecmr[] = {
     cmocka_unit_test (test_exchange_yields_s_times_c),
+    cmocka_unit_test (test_coordinates_that_begin_with_zeroes),
     cmocka_unit_test (test_exchange_with_jose_program),
     cmocka_unit_test (test_request_is_blind),
     cmocka_unit_test (test_every_request_differs),
