@@ -105,11 +105,14 @@ trap 'exit 130' INT TERM HUP
 # Servers.  start_tang and its like set TANG_URL_NAME, TANG_PORT_NAME,
 # TANG_PID_NAME and TANG_LOG_NAME.
 
+# Where they listen: an address as serve takes it.
+listen_on=127.0.0.1
+
 # A server that runs a command for each connection:
 #   start_server NAME COMMAND [PORT]
 start_server ()
 {
-  serve 127.0.0.1 "${3:-0}" "$tmp/$1.log" "$2" || fail "no server $1"
+  serve "$listen_on" "${3:-0}" "$tmp/$1.log" "$2" || fail "no server $1"
   groups+=("$SERVER_PID")
   printf -v "TANG_URL_$1" %s "$SERVER_URL"
   printf -v "TANG_PORT_$1" %s "$SERVER_PORT"

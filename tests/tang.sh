@@ -64,7 +64,7 @@ bound_to ()
 config_at ()
 {
   local url=TANG_URL_$1
-  curl -s "${!url}/adv" > "$1.adv" || fail "no advertisement of $1"
+  curl -s -g "${!url}/adv" > "$1.adv" || fail "no advertisement of $1"
   jq -n --arg url "$2" --arg adv "$PWD/$1.adv" '{url: $url, adv: $adv}'
 }
 

@@ -32,23 +32,29 @@ static const struct range {
   { "fe80::", 10, N_("link-local") },
   { "ff00::", 8, N_("multicast") },
   /* Metadata services of clouds outside of the link-local range. */
-  { "fd00:ec2::254", 128, N_("cloud metadata") },
+  { "fd00:ec2::", 32, N_("cloud metadata") },
+  { "fd20:ce::254", 128, N_("cloud metadata") },
   { "::ffff:100.100.100.200", 128, N_("cloud metadata") },
   { "::ffff:192.0.0.192", 128, N_("cloud metadata") },
   { "::ffff:168.63.129.16", 128, N_("cloud metadata") },
 };
 
 /* Forms of IPv6 that carry an IPv4 address which a gateway would connect to:
- * at which byte it is.
+ * at which byte it is, and what its bytes are combined with.
  */
 static const struct carrier {
   const char *net;
   int prefix;
   int at;
+  uint8_t xor;
 } carriers[] = {
-  { "::", 96, 12 },             /* IPv4-compatible, RFC 4291 2.5.5.1 */
-  { "64:ff9b::", 96, 12 },      /* NAT64, RFC 6052 */
-  { "2002::", 16, 2 },          /* 6to4, RFC 3056 */
+  { "::", 96, 12, 0 },          /* IPv4-compatible, RFC 4291 2.5.5.1 */
+  { "::ffff:0:0:0", 96, 12, 0 }, /* IPv4-translated, RFC 2765 2.1 */
+  { "64:ff9b::", 96, 12, 0 },   /* NAT64, RFC 6052 */
+  { "64:ff9b:1::", 48, 12, 0 }, /* NAT64 of a site, RFC 8215, as /96 */
+  { "2002::", 16, 2, 0 },       /* 6to4, RFC 3056 */
+  { "2001::", 32, 4, 0 },       /* Teredo's server, RFC 4380 4 */
+  { "2001::", 32, 12, 0xff },   /* Teredo's client */
 };
 
 static void
@@ -132,15 +138,24 @@ direct_range (const struct address *a)
 const char *
 address_forbidden (const struct address *a)
 {
+  static const uint8_t isatap[] = { 0x00, 0x5e, 0xfe };
   const char *what = direct_range (a);
   struct address net, carried;
-  size_t i;
+  size_t i, j;
 
   for (i = 0; what == NULL && i < sizeof carriers / sizeof carriers[0]; ++i) {
     inet_pton (AF_INET6, carriers[i].net, net.bytes);
     if (!address_in_net (a, &net, carriers[i].prefix))
       continue;
     map_ipv4 (&carried, a->bytes + carriers[i].at);
+    for (j = 12; j < sizeof carried.bytes; ++j)
+      carried.bytes[j] ^= carriers[i].xor;
+    what = direct_range (&carried);
+  }
+  /* ISATAP, RFC 5214 6.1: the interface identifier, below any prefix. */
+  if (what == NULL && (a->bytes[8] & 0xfc) == 0 &&
+      memcmp (a->bytes + 9, isatap, sizeof isatap) == 0) {
+    map_ipv4 (&carried, a->bytes + 12);
     what = direct_range (&carried);
   }
   return what;

@@ -8,11 +8,14 @@
 
 #include <config.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,6 +48,7 @@ struct http_transfer {
   char *reply;                          /* of the server, so far */
   size_t reply_len, headers_len;
   char address[NI_MAXHOST];             /* tried last; "" if none */
+  bool tried;                           /* the policy let an address pass */
   struct clevis_error refused;          /* by the policy, at connect time */
   char detail[CURL_ERROR_SIZE];         /* curl's own words */
   http_done_fn done;
@@ -110,25 +114,60 @@ http_free (struct http *http)
   free (http);
 }
 
+/* May the server be spoken to at this address?  A proxy and a mapped server are
+ * the user's word.  The first refusal is kept.
+ */
+static bool
+admits (struct http_transfer *t, const struct sockaddr *address)
+{
+  struct policy_target target = url_target (t->base);
+
+  return t->trusted || t->proxy ||
+    policy_check_address (t->http->policy, &target, address,
+                          &t->refused) == 0;
+}
+
 /* curl asks for a socket to an address that it has resolved: the one place
- * where the address that is really connected to is known.  A proxy and a
- * mapped server are the user's word.
+ * where the address that is really connected to is known.
  */
 static curl_socket_t
 open_socket (void *opaque, curlsocktype purpose, struct curl_sockaddr *addr)
 {
   struct http_transfer *t = opaque;
-  struct policy_target target = url_target (t->base);
 
+  if (!admits (t, &addr->addr))
+    return CURL_SOCKET_BAD;
   if (getnameinfo (&addr->addr, addr->addrlen, t->address, sizeof t->address,
                    NULL, 0, NI_NUMERICHOST) != 0)
     t->address[0] = '\0';
-  clevis_error_clear (&t->refused);
-  if (!t->trusted && !t->proxy &&
-      policy_check_address (t->http->policy, &target, &addr->addr,
-                            &t->refused) == -1)
-    return CURL_SOCKET_BAD;
+  t->tried = true;
   return socket (addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+}
+
+/* curl is about to send a request on a connection that it has just made or has
+ * made for somebody else.  That one may have been a server that the user named,
+ * of which this disk must not profit.
+ */
+static int
+check_connection (void *opaque, char *primary, char *local, int primary_port,
+                  int local_port)
+{
+  struct http_transfer *t = opaque;
+  struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+  struct sockaddr_in v4 = { .sin_family = AF_INET };
+  const struct sockaddr *address = NULL;
+
+  if (inet_pton (AF_INET, primary, &v4.sin_addr) == 1)
+    address = (const struct sockaddr *) &v4;
+  else if (inet_pton (AF_INET6, primary, &v6.sin6_addr) == 1)
+    address = (const struct sockaddr *) &v6;
+  if (address && admits (t, address)) {
+    snprintf (t->address, sizeof t->address, "%s", primary);
+    t->tried = true;
+    return CURL_PREREQFUNC_OK;
+  }
+  t->tried = false;
+  return CURL_PREREQFUNC_ABORT;
 }
 
 /* Returning less than was given makes curl stop with an error. */
@@ -167,15 +206,20 @@ take_header (char *data, size_t size, size_t nmemb, void *opaque)
 #define SET(t, option, value) \
   (curl_easy_setopt ((t)->easy, CURLOPT_##option, value) != CURLE_OK)
 
-/* TLS: the system's trust store or the user's CA, and his certificate. */
+/* TLS: the system's trust store or the user's CA, for servers and proxies; and
+ * his certificate, for servers only.
+ */
 static int
 set_tls (struct http_transfer *t, const struct policy_settings *settings)
 {
   int r = SET (t, SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 
+  r |= SET (t, PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
   if (settings->cacert) {
     r |= SET (t, CAINFO, settings->cacert);
     r |= SET (t, CAPATH, NULL);
+    r |= SET (t, PROXY_CAINFO, settings->cacert);
+    r |= SET (t, PROXY_CAPATH, NULL);
   }
   if (settings->cert)
     r |= SET (t, SSLCERT, settings->cert);
@@ -224,6 +268,8 @@ set_request (struct http_transfer *t, const char *url)
   }
   r |= SET (t, OPENSOCKETFUNCTION, open_socket);
   r |= SET (t, OPENSOCKETDATA, t);
+  r |= SET (t, PREREQFUNCTION, check_connection);
+  r |= SET (t, PREREQDATA, t);
   r |= SET (t, WRITEFUNCTION, take_body);
   r |= SET (t, WRITEDATA, t);
   r |= SET (t, HEADERFUNCTION, take_header);
@@ -330,6 +376,13 @@ http_cancel (struct http_transfer *transfer)
     transfer_free (transfer);
 }
 
+static void
+hint_proxy (struct clevis_error *err)
+{
+  clevis_error_hint (err, _("A proxy is set by --tang-proxy or in the "
+                            "environment; --no-proxy does without it."));
+}
+
 /* "cannot connect" with the reason that the system gave. */
 static void
 explain_connect (const struct http_transfer *t, struct clevis_error *err)
@@ -342,12 +395,24 @@ explain_connect (const struct http_transfer *t, struct clevis_error *err)
                     : _("cannot connect: %s"),
                     os_errno ? strerror (os_errno) : t->detail);
   if (t->proxy)
-    clevis_error_hint (err, _("A proxy is set by --tang-proxy or in the "
-                              "environment; --no-proxy does without it."));
+    hint_proxy (err);
   else
     clevis_error_hint (err, _("Is the server running, and does a firewall let "
                               "this host through to port %d?"),
                        t->base->port);
+}
+
+/* A name that is not there, or that nobody knows just now: curl does not tell
+ * one from the other.
+ */
+static void
+explain_name (const struct http_transfer *t, struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                    _("the name %s cannot be resolved"), t->base->host);
+  clevis_error_hint (err, _("Is this host's name server the one that the "
+                            "guest's network uses?  --tang-resolve and "
+                            "--tang-map can do without it."));
 }
 
 static void
@@ -355,10 +420,23 @@ explain_timeout (const struct http_transfer *t, struct clevis_error *err)
 {
   const struct policy_settings *settings =
     policy_get_settings (t->http->policy);
-  double connected = 0;
+  const long connect_timeout = settings->connect_timeout < settings->timeout
+    ? settings->connect_timeout : settings->timeout;
+  double resolved = 0, connected = 0;
 
+  curl_easy_getinfo (t->easy, CURLINFO_NAMELOOKUP_TIME, &resolved);
   curl_easy_getinfo (t->easy, CURLINFO_CONNECT_TIME, &connected);
-  if (connected == 0 && settings->connect_timeout < settings->timeout) {
+  if (!t->tried && resolved == 0) {
+    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                      t->proxy ? _("the name of the proxy was not resolved "
+                                   "within %g seconds")
+                      : _("the name was not resolved within %g seconds"),
+                      connect_timeout / 1000.0);
+    clevis_error_hint (err, _("This host's name server does not answer.  "
+                              "--tang-resolve and --tang-map can do without "
+                              "it."));
+  }
+  else if (connected == 0 && settings->connect_timeout < settings->timeout) {
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("no connection within %g seconds"),
                       settings->connect_timeout / 1000.0);
@@ -375,15 +453,34 @@ explain_timeout (const struct http_transfer *t, struct clevis_error *err)
   }
 }
 
+/* Is it the proxy that TLS failed with?  A server behind a proxy is only spoken
+ * to after the proxy's answer to CONNECT.
+ */
+static bool
+is_proxy_tls (const struct http_transfer *t)
+{
+  long answer = 0;
+
+  curl_easy_getinfo (t->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+  return t->proxy && strncasecmp (t->proxy, "https://", 8) == 0 &&
+    answer == 0;
+}
+
 static void
 explain_tls (const struct http_transfer *t, CURLcode result,
              struct clevis_error *err)
 {
-  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE, "TLS: %s",
-                    t->detail[0] ? t->detail : curl_easy_strerror (result));
+  const char *detail = t->detail[0] ? t->detail : curl_easy_strerror (result);
+  const bool proxy = is_proxy_tls (t);
+
+  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
+                    proxy ? _("TLS of the proxy: %s") : _("TLS: %s"), detail);
   if (result == CURLE_PEER_FAILED_VERIFICATION)
-    clevis_error_hint (err, _("If a private CA has signed the server's "
-                              "certificate, give it with --tang-cacert."));
+    clevis_error_hint (err, proxy
+                       ? _("If a private CA has signed the proxy's "
+                           "certificate, give it with --tang-cacert.")
+                       : _("If a private CA has signed the server's "
+                           "certificate, give it with --tang-cacert."));
 }
 
 /* Older versions of curl (before 8.6) say that memory is short when a header
@@ -411,15 +508,12 @@ explain (const struct http_transfer *t, CURLcode result,
   case CURLE_OK:
     break;
   case CURLE_COULDNT_RESOLVE_HOST:
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      _("the name %s cannot be resolved"), t->base->host);
-    clevis_error_hint (err, _("Is this host's name server the one that the "
-                              "guest's network uses?  --tang-resolve and "
-                              "--tang-map can do without it."));
+    explain_name (t, err);
     break;
   case CURLE_COULDNT_RESOLVE_PROXY:
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("the name of the proxy cannot be resolved"));
+    hint_proxy (err);
     break;
   case CURLE_COULDNT_CONNECT:
     explain_connect (t, err);
@@ -525,7 +619,8 @@ finish (struct http_transfer *t, CURLcode result)
   if (t->reply)
     t->reply[t->reply_len] = '\0';
   fill_reply (t, result, &reply);
-  if (t->refused.code != CLEVIS_OK && result != CURLE_OK) {
+  /* A refused address does not count if another one could be tried. */
+  if (t->refused.code != CLEVIS_OK && !t->tried && result != CURLE_OK) {
     clevis_error_copy (&reply.error, &t->refused);
     reply.temporary = false;
   }

@@ -115,8 +115,8 @@ extern int policy_check_target (const struct policy *policy,
                                 struct clevis_error *err);
 
 /* May this server be connected to at this address?  IPv4 addresses inside
- * IPv6 (mapped, compatible, NAT64, 6to4) are judged as IPv4.  Returns as
- * above.
+ * IPv6 (mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP) are
+ * judged as IPv4.  Returns as above.
  */
 extern int policy_check_address (const struct policy *policy,
                                  const struct policy_target *target,

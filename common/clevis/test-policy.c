@@ -108,6 +108,12 @@ static const struct {
   { "http://[64:ff9b::7f00:1]", "loopback" },
   { "http://[2002:7f00:1::]", "loopback" },
   { "http://[2002:7f12:3456:1::2]", "loopback" },
+  { "http://[::ffff:0:127.0.0.1]", "loopback" },
+  { "http://[64:ff9b:1::127.0.0.1]", "loopback" },
+  { "http://[2001:0:7f00:1::]", "loopback" },
+  { "http://[2001:0:c000:201::80ff:fffe]", "loopback" },
+  { "http://[2001:db8::5efe:127.0.0.1]", "loopback" },
+  { "http://[2001:db8::200:5efe:127.0.0.1]", "loopback" },
   { "http://0.0.0.0", "unspecified" },
   { "http://0", "unspecified" },
   { "http://0x0", "unspecified" },
@@ -136,6 +142,8 @@ static const struct {
   { "http://255.255.255.255", "broadcast" },
   { "http://4294967295", "broadcast" },
   { "http://[fd00:ec2::254]", "cloud metadata" },
+  { "http://[fd00:ec2::23]", "cloud metadata" },
+  { "http://[fd20:ce::254]", "cloud metadata" },
   { "http://100.100.100.200", "cloud metadata" },
   { "http://168.63.129.16", "cloud metadata" },
 };
@@ -191,6 +199,9 @@ test_other_addresses_are_allowed (void **state)
     "223.255.255.255", "255.255.255.254", "2001:db8::1", "fc00::1",
     "fd12::254", "fe7f::1", "fec0::1", "::ffff:10.0.0.1",
     "64:ff9b::10.0.0.1", "2002:a00:1::", "2003:7f00:1::", "::10.0.0.1",
+    "::ffff:0:10.0.0.1", "64:ff9b:1::10.0.0.1", "64:ff9c::127.0.0.1",
+    "2001:0:c000:201::f5ff:fffe", "2001:1::7f00:1", "fd00:ec3::254",
+    "2001:db8::5efe:10.0.0.1", "2001:db8::5eff:127.0.0.1",
   };
   CLEANUP_POLICY struct policy *policy = policy_new ();
   const struct policy_target target = {

@@ -46,24 +46,31 @@ make_tang_keys ()
 #
 #   serve ADDRESS PORT LOG COMMAND
 #
-# COMMAND is run by a shell for each connection, which is its standard input
+# ADDRESS is IPv4, or IPv6 in brackets, where [::] stands for all addresses of
+# both.  COMMAND is run by a shell for each connection, which is its standard input
 # and output; its standard error goes to LOG, as does a line of socat for each
 # connection.  Returns when the server accepts connections.  Sets SERVER_PID,
 # which is also its process group, SERVER_PORT and SERVER_URL.
 serve ()
 {
   local address=$1 port=$2 log=$3 deadline=$((SECONDS + 20)) pattern
+  local listen="TCP-LISTEN:$2,bind=$1"
+
+  case $address in
+    '[::]') listen="TCP6-LISTEN:$port,ipv6only=0" ;;
+    '['*) listen="TCP6-LISTEN:$port,bind=$address,ipv6only=1" ;;
+  esac
 
   # The command is not written into the address, where socat would take
   # commas, colons and quotes of a path as its own.
   : > "$log"
   # shellcheck disable=SC2016
   SERVE_COMMAND=$4 setsid socat -d -d \
-    "TCP-LISTEN:$port,bind=$address,reuseaddr,fork,backlog=128" \
+    "$listen,reuseaddr,fork,backlog=128" \
     'SYSTEM:eval $SERVE_COMMAND' </dev/null >/dev/null 2>> "$log" &
   SERVER_PID=$!
 
-  pattern='^.* listening on AF=2 [0-9.]*:\([0-9]*\)$'
+  pattern='^.* listening on AF=[0-9]* .*:\([0-9]*\)$'
   SERVER_PORT=
   while [ -z "$SERVER_PORT" ]; do
     SERVER_PORT=$(sed -n "s/$pattern/\1/p" "$log" | head -n 1)
