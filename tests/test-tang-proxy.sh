@@ -40,7 +40,8 @@ dead=$free_port
 
 start_tang one
 make_ca ca
-make_cert ca good DNS:localhost
+make_ca stranger
+make_cert ca good DNS:localhost,IP:127.0.0.1
 start_tls tls good "$TANG_PORT_one"
 bound_to d.luks one "http://localhost:$TANG_PORT_one"
 bound_to s.luks one "https://localhost:$TANG_PORT_tls"
@@ -77,6 +78,23 @@ for file in d.luks s.luks; do
     --cacert ca.pem "$file"
   assert_opens "$file"
   assert_equal 1 "$used" 'connections by the SOCKS proxy'
+done
+
+# A proxy that is itself asked by https, and is trusted by the same CA as the
+# servers, or not at all.
+start_tls secure good "$http"
+for file in d.luks s.luks; do
+  uses proxied - --allow localhost --cacert ca.pem \
+    --proxy "https://127.0.0.1:$TANG_PORT_secure" "$file"
+  assert_opens "$file"
+  assert_equal 1 "$used" 'requests by the proxy'
+  for cacert in '' stranger.pem; do
+    uses proxied - --allow localhost --retries 0 \
+      ${cacert:+--cacert "$cacert"} \
+      --proxy "https://127.0.0.1:$TANG_PORT_secure" "$file"
+    assert_refused 4 '^unreachable: .*TLS of the proxy: .*certificate'
+    assert_equal 0 "$used" 'requests by the proxy'
+  done
 done
 
 # By environment; what is excepted is asked directly.
