@@ -33,6 +33,14 @@ spellings=(
   "http://[::ffff:127.0.0.1]:$p" "http://[::ffff:7f00:1]:$p"
   "http://[::127.0.0.1]:$p" "http://[64:ff9b::7f00:1]:$p"
   "http://[2002:7f00:1::]:$p" "http://[fe80::1]:$p" "http://[ff02::1]:$p"
+  "http://[::ffff:0:127.0.0.1]:$p" "http://[64:ff9b:1::127.0.0.1]:$p"
+  "http://[2001:0:7f00:1::]:$p" "http://[2001:0:c000:201::80ff:fffe]:$p"
+  "http://[2001:db8::5efe:127.0.0.1]:$p" "http://[::1%25lo]:$p"
+  "http://[fe80::1%lo]:$p" "http://[::FFFF:127.0.0.1]:$p"
+  # Written with other digits, dots and escapes.
+  "http://%31%32%37.0.0.1:$p" "http://127%2e0%2e0%2e1:$p"
+  "http://１２７.0.0.1:$p" "http://127。0。0。1:$p" "http://①②⑦.0.0.1:$p"
+  "http://%6cocalhost:$p" "HTTP://127.0.0.1:$p"
   # Link-local, and the metadata services.
   "http://169.254.169.254" "http://169.254.1.1:$p" "http://0xa9fea9fe"
   "http://[::ffff:169.254.169.254]" "http://[fd00:ec2::254]"
@@ -41,6 +49,9 @@ spellings=(
   "http://224.0.0.1:$p" "http://255.255.255.255:$p" "http://239.1.2.3:$p"
   # Not URLs of Tang.
   "http://user@127.0.0.1:$p" "file:///etc/passwd" "gopher://127.0.0.1:$p"
+  "http://192.0.2.1\\@127.0.0.1:$p" "http://127.0.0.1:$p\\@192.0.2.1"
+  "http://127.0.0.1 :$p" " http://127.0.0.1:$p" $'http://127.0.0.1:'"$p"$'\n'
+  $'http://127.0.0.1\t:'"$p" "http://127.0.0.1:$p#@192.0.2.1"
   "http://127.0.0.1:$p/?x=" "http://example.invalid@127.0.0.1:$p"
 )
 [ ${#spellings[@]} -ge 40 ] || fail 'fewer spellings than promised'

@@ -507,6 +507,10 @@ explain (const struct http_transfer *t, CURLcode result,
   switch (result) {
   case CURLE_OK:
     break;
+  case CURLE_URL_MALFORMAT:     /* a name that IDNA does not have, too */
+    clevis_error_set (err, CLEVIS_ERR_TOKEN, _("the URL is malformed: %s"),
+                      t->detail[0] ? t->detail : curl_easy_strerror (result));
+    break;
   case CURLE_COULDNT_RESOLVE_HOST:
     explain_name (t, err);
     break;
