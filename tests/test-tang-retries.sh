@@ -74,8 +74,18 @@ assert_refused 4 '^unreachable: .*cannot connect: Connection refused'
 "$unlock" --map "tang.invalid=http://127.0.0.1:$free_port" --retries 30 \
   --deadline 30 d.luks > late.out 2> late.err &
 pid=$!
-# It has been refused at least once when the server comes up.
-sleep 0.3
+# It has been refused at least once when it waits for the next try: its
+# CPU time stands still.
+waits ()
+{
+  local before after
+  before=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+  [ "$before" -gt 0 ] || return 1
+  pause
+  after=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+  [ "$before" = "$after" ] && grep -q '^State:.*S' "/proc/$pid/status"
+}
+wait_for 20 waits || fail 'it does not wait'
 serve 127.0.0.1 "$free_port" up.log "exec $(tangd_command "$TANG_DIR_one")" ||
   fail 'no server'
 groups+=("$SERVER_PID")
