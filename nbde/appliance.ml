@@ -13,6 +13,7 @@ type settings = {
   memsize : int option;
   smp : int option;
   network : bool;
+  writable : bool;
   verbose : bool;
   trace : bool;
 }
@@ -22,7 +23,7 @@ exception Error of { message : string; hint : string option }
 let error ?hint fmt =
   ksprintf (fun message -> raise (Error { message; hint })) fmt
 
-let check_file name =
+let check_file ?(writable = false) name =
   let fail error_code = error "%s: %s" name (Unix.error_message error_code) in
   let stat =
     try Unix.stat name with Unix.Unix_error (code, _, _) -> fail code in
@@ -30,7 +31,7 @@ let check_file name =
    | Unix.S_REG | Unix.S_BLK -> ()
    | Unix.S_DIR -> error (f_"%s: is a directory, not a disk") name
    | _ -> error (f_"%s: is neither a file nor a block device") name);
-  (try Unix.access name [Unix.R_OK]
+  (try Unix.access name (if writable then [Unix.R_OK; Unix.W_OK] else [Unix.R_OK])
    with Unix.Unix_error (code, _, _) -> fail code);
   if stat.st_kind = Unix.S_REG && stat.st_size = 0 then
     error (f_"%s: is empty, so it is not a disk") name
@@ -60,13 +61,17 @@ let check_format { source; format; _ } =
        (f_"%s: the format luks is for qemu to decrypt: use --format=raw") name
   | Some _ | None -> ()
 
-let check_guest = function
+let check_guest settings = function
   | Domain _ -> ()
   | Disks disks ->
+     let { writable; _ } = settings in
      let check disk =
        check_format disk;
        match disk.source with
-       | File name -> check_file name
+       | File name -> check_file ~writable name
+       | Remote { protocol = "http" | "https" as protocol; path; _ }
+            when writable ->
+          error (f_"disk '%s': cannot be written by %s") path protocol
        | Remote _ -> () in
      List.iter check disks
 
@@ -156,9 +161,21 @@ let first_line message =
     String.sub line 0 (String.length line - 1)
   else line
 
-let add_file (g : Guestfs.guestfs) folder i { format; blocksize; _ } name =
+(* To be written to, a disk is added without an overlay, so that the format
+ * that libguestfs was told is that of all that qemu looks at.
+ *)
+let add_writable_file (g : Guestfs.guestfs) { format; blocksize; _ } name =
+  let format =
+    match format with
+    | None when begins_with_luks1 name -> Some "raw"
+    | Some _ | None -> format in
+  g#add_drive ~readonly:false ?format ?blocksize name
+
+let add_file (g : Guestfs.guestfs) folder i ~writable disk name =
+  let { format; blocksize; _ } = disk in
   try
-    if is_luks1 folder ~format name then (
+    if writable then add_writable_file g disk name
+    else if is_luks1 folder ~format name then (
       let overlay =
         Filename.concat (Lazy.force folder) (sprintf "disk%d.qcow2" i) in
       make_overlay g ~format name overlay;
@@ -168,13 +185,13 @@ let add_file (g : Guestfs.guestfs) folder i { format; blocksize; _ } name =
   with Guestfs.Error message ->
     error (f_"%s: cannot be added: %s") name (first_line message)
 
-let add_disk (g : Guestfs.guestfs) folder i disk =
+let add_disk (g : Guestfs.guestfs) folder ~writable i disk =
   match disk.source with
-  | File name -> add_file g folder i disk name
+  | File name -> add_file g folder i ~writable disk name
   | Remote { protocol; server; username; password; path } ->
      let { format; blocksize; _ } = disk in
      try
-       g#add_drive ~readonly:true ?format ?blocksize ~protocol
+       g#add_drive ~readonly:(not writable) ?format ?blocksize ~protocol
          ~server:[| server |] ?username ?secret:password path
      with Guestfs.Error message ->
        error (f_"disk '%s' of %s server %s: cannot be added (-v shows more): \
@@ -207,10 +224,10 @@ let check_domain_disks (g : Guestfs.guestfs) folder domain =
   List.iter check (List.filter_map local_drive (Array.to_list (g#debug_drives ())))
 
 (* CD-ROMs are among the disks that libvirt marks as read-only. *)
-let add_domain (g : Guestfs.guestfs) folder ({ name; uri } as domain) =
+let add_domain (g : Guestfs.guestfs) folder ~writable ({ name; uri } as domain) =
   let added =
     try
-      g#add_domain ~readonly:true ?libvirturi:uri ~allowuuid:true
+      g#add_domain ~readonly:(not writable) ?libvirturi:uri ~allowuuid:true
         ~readonlydisk:"ignore" name
     with Guestfs.Error message ->
       error (f_"domain %s: cannot be added: %s") (domain_text domain)
@@ -219,10 +236,10 @@ let add_domain (g : Guestfs.guestfs) folder ({ name; uri } as domain) =
     error (f_"domain %s: has no disk") (domain_text domain);
   check_domain_disks g folder domain
 
-let add_guest g folder = function
-  | Domain domain -> add_domain g folder domain
+let add_guest g folder ~writable = function
+  | Domain domain -> add_domain g folder ~writable domain
   | Disks disks ->
-     List.iteri (add_disk g folder) disks
+     List.iteri (add_disk g folder ~writable) disks
 
 let extra_memsize = 1024
 
@@ -255,9 +272,29 @@ let launch (g : Guestfs.guestfs) =
       (f_"the appliance did not start: %s (-v -x shows more)")
       (first_line message)
 
+(* The socket of the appliance is in a folder of its own, made by libguestfs,
+ * which does not tell: /proc/net/unix has lines "ADDRESS ... INODE PATH".
+ *)
+let socket_folders () =
+  let ours = List.map snd (Mountpoint.descriptors ()) in
+  let folder line =
+    match List.rev (String.split_on_char ' ' line) with
+    | path :: inode :: _
+         when List.mem ("socket:[" ^ inode ^ "]") ours
+              && Filename.basename path = "guestfsd.sock" ->
+       Some (Filename.dirname path)
+    | _ -> None in
+  List.filter_map folder (Mountpoint.lines "/proc/net/unix")
+
+(* Have temporary files where they can be found, should we be killed. *)
+let tell_janitor (g : Guestfs.guestfs) folder janitor =
+  let folder = Lazy.force folder in
+  Janitor.remove janitor folder;
+  g#set_tmpdir (Some folder)
+
 exception Too_small of Memory.need
 
-let launched settings guest f =
+let launched ?janitor settings guest f =
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (first_line message) in
@@ -270,17 +307,20 @@ let launched settings guest f =
   Fun.protect ~finally (fun () ->
     Timing.step Launch (fun () ->
       configure g settings;
-      add_guest g folder guest;
+      Option.iter (tell_janitor g folder) janitor;
+      add_guest g folder ~writable:settings.writable guest;
       Signals.check ();
       launch g);
+    let remove janitor = List.iter (Janitor.remove janitor) (socket_folders ()) in
+    Option.iter remove janitor;
     f g)
 
-let rec with_launched settings guest f =
-  try launched settings guest f
+let rec with_launched ?janitor settings guest f =
+  try launched ?janitor settings guest f
   with Too_small need ->
     (match Memory.missing need ~available:(Memory.available ()) with
      | Some (message, hint) -> error ~hint "%s" message
      | None -> ());
     Messages.message (f_"%s: starting again with %d MiB") (Memory.reason need)
       need.memsize;
-    with_launched { settings with memsize = Some need.memsize } guest f
+    with_launched ?janitor { settings with memsize = Some need.memsize } guest f

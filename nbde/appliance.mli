@@ -8,6 +8,7 @@ type settings = {
   memsize : int option;         (** MiB; [None]: see {!default_memsize} *)
   smp : int option;             (** number of virtual processors *)
   network : bool;
+  writable : bool;              (** write to the disks themselves *)
   verbose : bool;
   trace : bool;
 }
@@ -18,11 +19,11 @@ exception Error of { message : string; hint : string option }
 val error : ?hint:string -> ('a, unit, string, 'b) format4 -> 'a
 (** Raises {!Error}. *)
 
-val check_file : string -> unit
-(** Is it a file or block device that can be read, and not empty?  Raises
-    {!Error}. *)
+val check_file : ?writable:bool -> string -> unit
+(** Is it a file or block device that can be read (and written), and not empty?
+    Raises {!Error}. *)
 
-val check_guest : Types.guest -> unit
+val check_guest : settings -> Types.guest -> unit
 (** Can these files be disks?  Raises {!Error} before time is spent on a
     launch. *)
 
@@ -30,11 +31,12 @@ exception Too_small of Memory.need
 (** To be raised by the function that {!with_launched} runs. *)
 
 val with_launched :
-  settings -> Types.guest -> (Guestfs.guestfs -> 'a) -> 'a
-(** Launch with the disks added read-only, run the function, and close the
-    handle whatever happens.  If the function raises {!Too_small}, all this is
-    done again with the memory that is needed, if the host has that.  Raises
-    {!Error}, {!Signals.Interrupted}. *)
+  ?janitor:Janitor.t -> settings -> Types.guest -> (Guestfs.guestfs -> 'a)
+  -> 'a
+(** Launch with the disks added, run the function, and close the handle whatever
+    happens.  The [janitor] is told of all temporary files.  If the function
+    raises {!Too_small}, all this is done again with the memory that is needed,
+    if the host has that.  Raises {!Error}, {!Signals.Interrupted}. *)
 
 val default_memsize : Guestfs.guestfs -> int
 (** What libguestfs takes, and 1024 MiB more: opening a LUKS device pays the

@@ -21,6 +21,7 @@ type t = {
   preflight : bool;
   probe : bool;
   inspect : bool;
+  mount : Mount.settings option;
   output_format : output_format;
   output_keys : Keyfile.target option;
   appliance : Appliance.settings;
@@ -47,6 +48,7 @@ type parsing = {
   force : bool;
   servers : Server_options.t;
   guest : Guest_options.t;
+  mount : Mount_options.t;
 }
 
 let initial = {
@@ -58,12 +60,14 @@ let initial = {
     preflight = false;
     probe = true;
     inspect = false;
+    mount = None;
     output_format = Text;
     output_keys = None;
     appliance = {
       memsize = None;
       smp = None;
       network = true;
+      writable = false;
       verbose = false;
       trace = false;
     };
@@ -82,6 +86,7 @@ let initial = {
   force = false;
   servers = Server_options.initial;
   guest = Guest_options.initial;
+  mount = Mount_options.initial;
 }
 
 (* --help and its like end the parsing where they stand. *)
@@ -130,6 +135,8 @@ let servers f (p : parsing) = { p with servers = f p.servers }
 
 let guest f (p : parsing) = { p with guest = f p.guest }
 
+let mount f (p : parsing) = { p with mount = f p.mount }
+
 let opt names argument help = { names; argument; help }
 
 (* Options are listed by their names, without dashes. *)
@@ -143,6 +150,7 @@ let by_name a b =
 let rec options () =
   List.stable_sort by_name
     (own_options () @ Guest_options.options guest
+     @ Mount_options.options mount
      @ Server_options.options servers)
 
 and own_options () = [
@@ -267,8 +275,8 @@ and help_text () =
 \n \
  %s -a DISK|-d DOMAIN ACTION... [options]\n\
 \n\
-The actions are --list, --preflight, --check, --inspect, --output-keys and\n\
---export-requests; several may be given.  Below is a summary of the options;\n\
+The actions are --list, --preflight, --check, --inspect, --mount,\n\
+--output-keys and --export-requests; several may be given.  Below is a summary of the options;\n\
 %s(1) tells more.\n\
 \n\
 Options:\n\
@@ -278,7 +286,8 @@ Options:\n\
 (* One a line, the name of the program first; see guestfs(3). *)
 let features =
   let format { Keyfile.name; _ } = "output-keys-format/" ^ name in
-  [Package.name; "list"; "preflight"; "check"; "inspect"; "output-keys";
+  [Package.name; "list"; "preflight"; "check"; "inspect"; "mount"; "rw";
+   "output-keys";
    "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
    "header"]
   @ (if Clevis.Inside.is_known () then ["exchange-appliance"] else [])
@@ -305,6 +314,7 @@ let actions (c : t) =
     "preflight", c.preflight;
     "check", c.check;
     "inspect", c.inspect;
+    "mount", c.mount <> None;
     "output-keys", c.output_keys <> None;
     "export-requests", exports c;
   ]
@@ -334,7 +344,8 @@ let check_stdout c =
   | Some _ | None -> ()
 
 (* What gets keys. *)
-let unlocks c = c.check || c.inspect || c.output_keys <> None
+let unlocks (c : t) =
+  c.check || c.inspect || c.mount <> None || c.output_keys <> None
 
 (* Each run asks the servers in one way. *)
 let check_asking c =
@@ -345,7 +356,7 @@ let check_asking c =
     alone "--preflight";
   if exports c && unlocks c then alone "--export-requests";
   if imports c && not (unlocks c) then
-    usage (s_"option --import-replies needs --check, --inspect or \
+    usage (s_"option --import-replies needs --check, --inspect, --mount or \
               --output-keys");
   if not (c.probe || c.preflight) then
     usage (s_"option --no-probe needs --preflight")
@@ -367,7 +378,7 @@ let check_command (c : t) =
   Guest_options.check c.guest ~disks:c.disks;
   if not (c.list || c.preflight || exports c || unlocks c || imports c) then
     usage (s_"no action was given: use one or more of --list, --preflight, \
-              --check, --inspect, --output-keys, --export-requests");
+              --check, --inspect, --mount, --output-keys, --export-requests");
   check_asking c;
   check_inside c;
   check_stdout c
@@ -388,7 +399,14 @@ let finish p arguments =
     guest = Guest_options.settings p.guest;
     servers = Server_options.settings ~force:p.force p.servers;
   } in
-  let c = { c with output_keys = output_keys p c } in
+  let mount = Mount_options.settings p.mount in
+  let writable = Option.fold ~none:false ~some:(fun m -> m.Mount.writable) mount in
+  let c = {
+    c with
+    mount;
+    appliance = { c.appliance with writable };
+    output_keys = output_keys p c;
+  } in
   if c.machine_readable <> None && c.disks = []
      && not (Guest_options.is_given c.guest) then Print (listed features)
   else (

@@ -16,6 +16,7 @@ type t = {
   preflight : bool;
   probe : bool;                 (** see {!Preflight.run} *)
   inspect : bool;
+  mount : Mount.settings option;
   output_format : output_format;
   output_keys : Keyfile.target option;
   appliance : Appliance.settings;

@@ -25,8 +25,10 @@ let lock_memory () =
           space")
 
 let depth (c : Cmdline.t) =
-  if c.inspect || c.output_keys <> None then
-    Unlock.Open { quick = c.quick_open; all = c.inspect }
+  if c.inspect || c.mount <> None || c.output_keys <> None then
+    (* The quick header is for an overlay. *)
+    Unlock.Open { quick = c.quick_open && not c.appliance.writable;
+                  all = c.inspect || c.mount <> None }
   else if c.check then Unlock.Recover
   else Unlock.Look
 
@@ -98,7 +100,17 @@ let write_keys target findings status =
      Messages.error "%s" message;
      status
 
-(* All that is done while the appliance runs. *)
+(* Mount in the appliance; did that succeed? *)
+let mount session g (found : Document.t) =
+  match Timing.step Mount (fun () -> Mount.mount session g found.findings) with
+  | () -> found, true
+  | exception Appliance.Error { message; hint } ->
+     print_error (message, hint);
+     { found with errors = found.errors @ [message, hint];
+                  status = if found.status = 0 then 1 else found.status },
+     false
+
+(* All that asks, opens and prints. *)
 let work (c : Cmdline.t) policy plan g =
   let findings = Unlock.run g plan in
   let finally () = Unlock.release_keys findings in
@@ -123,21 +135,46 @@ let work (c : Cmdline.t) policy plan g =
     if status = 0 then Servers.forget c.servers;
     { found with errors = found.errors @ errors; status })
 
-let run (c : Cmdline.t) =
-  set_messages c;
+let report (c : Cmdline.t) (found : Document.t) =
+  if c.output_format = Json then print_document c found;
+  Messages.debug "%.3f s: %s" (Timing.total ()) (Timing.text ());
+  found.status
+
+(* The keys are wiped before the guest can be looked into. *)
+let serve (c : Cmdline.t) policy plan session g =
+  let found = work c policy plan g in
+  Keys.release plan.keys;
+  let found, mounted = mount session g found in
+  let status = report c found in
+  flush stdout;
+  if mounted then Mount.serve session g ~status;
+  status
+
+let unlock (c : Cmdline.t) session =
   lock_memory ();
   let policy = Servers.policy c.servers in
   Option.iter Keyfile.check_target c.output_keys;
   let guest = Guest_options.guest c.guest c.disks in
-  Appliance.check_guest guest;
+  Appliance.check_guest c.appliance guest;
   let plan = plan c policy in
   Unlock.check_plan plan;
-  let found =
-    Fun.protect ~finally:(fun () -> Keys.release plan.keys) (fun () ->
-      Appliance.with_launched c.appliance guest (work c policy plan)) in
-  if c.output_format = Json then print_document c found;
-  Messages.debug "%.3f s: %s" (Timing.total ()) (Timing.text ());
-  found.status
+  Fun.protect ~finally:(fun () -> Keys.release plan.keys) (fun () ->
+    match session with
+    | Some session ->
+       Appliance.with_launched ~janitor:(Mount.janitor session) c.appliance
+         guest (serve c policy plan session)
+    | None ->
+       report c
+         (Appliance.with_launched c.appliance guest (work c policy plan)))
+
+let run (c : Cmdline.t) =
+  set_messages c;
+  match Option.map Mount.start c.mount with
+  | Some (Front status) -> status
+  | Some (Session session) ->
+     Fun.protect ~finally:(fun () -> Mount.finish session) (fun () ->
+       unlock c (Some session))
+  | None -> unlock c None
 
 let usage_advice =
   sprintf (f_"Try '%s --help' or consult %s(1) for more information.")
@@ -171,10 +208,13 @@ let main () =
         | Run c -> run c in
       flush stdout;
       status
-    with e ->
-      if Signals.received () = None then explain e;
-      1 in
+    with
+    | Signals.Interrupted signal -> Signals.note signal; 1
+    | e ->
+       if Signals.received () = None then explain e;
+       1 in
   match Signals.received () with
+  | Some signal when Background.is_back () -> exit (128 + signal)
   | Some signal ->
      Messages.error (f_"interrupted");
      Signals.die signal

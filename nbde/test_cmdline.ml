@@ -40,7 +40,7 @@ let test_accepted () =
     ]);
   run "appliance" ["-a"; "a"; "--check"; "--memsize=512"; "--smp"; "2";
                    "--no-network"; "-vx"] (fun c ->
-    c.appliance = { memsize = Some 512; smp = Some 2; network = false;
+    c.appliance = { memsize = Some 512; smp = Some 2; network = false; writable = false;
                     verbose = true; trace = true });
   run "the last network option counts"
     ["-a"; "a"; "--check"; "--no-network"; "--network"]

@@ -165,8 +165,17 @@ let verbose s = s.verbose
 
 let message fmt = ksprintf (print_if not_quiet message_kind) fmt
 let info fmt = ksprintf (print_if not_quiet info_kind) fmt
-let warning fmt = ksprintf (print warning_kind) fmt
-let error fmt = ksprintf (print error_kind) fmt
+
+(* Set when nobody reads standard error any more. *)
+let log = ref None
+let to_log f = log := Some f
+
+let print_or_log ~error kind text =
+  Option.iter (fun log -> log ~error text) !log;
+  print kind text
+
+let warning fmt = ksprintf (print_or_log ~error:false warning_kind) fmt
+let error fmt = ksprintf (print_or_log ~error:true error_kind) fmt
 let hint fmt = ksprintf (print_if verbose hint_kind) fmt
 let debug fmt = ksprintf (print_if verbose debug_kind) fmt
 

@@ -43,6 +43,9 @@ val warning : ('a, unit, string, unit) format4 -> 'a
 val error : ('a, unit, string, unit) format4 -> 'a
 (** Only prints. *)
 
+val to_log : (error:bool -> string -> unit) -> unit
+(** From now on warnings and errors go there, for want of a standard error. *)
+
 val hint : ('a, unit, string, unit) format4 -> 'a
 (** What to try after an error; only with [verbose]. *)
 

@@ -23,13 +23,20 @@
 
 #include <caml/mlvalues.h>
 
+#include "signals.h"
+
 extern value nbde_signals_catch (value unitv);
 extern value nbde_signals_received (value unitv);
 extern value nbde_signals_spare_children (value unitv);
 extern value nbde_signals_die (value signumv);
+extern value nbde_signals_note (value signumv);
+extern value nbde_signals_forget (value unitv);
+extern value nbde_signals_forward (value pidv);
 
 static volatile sig_atomic_t received;
 static volatile sig_atomic_t spare_children;
+static volatile pid_t forward_to;
+static signals_hook *volatile end_hook;
 static char children_path[64];
 
 /* Everything called below is async-signal-safe. */
@@ -65,6 +72,10 @@ handle_end (int signum)
 
   if (received == 0)
     received = signum;
+  if (forward_to > 0)
+    kill (forward_to, signum);
+  if (end_hook != NULL)
+    end_hook ();
   if (!spare_children) {
     kill_children (SIGTERM);
     alarm (1);
@@ -138,6 +149,42 @@ nbde_signals_spare_children (value unitv)
   (void) unitv;
   spare_children = 1;
   alarm (0);
+  return Val_unit;
+}
+
+/* A signal that came before is not lost. */
+void
+signals_set_end_hook (signals_hook *hook)
+{
+  end_hook = hook;
+  if (received != 0 && hook != NULL)
+    hook ();
+}
+
+/* As if the signal had come. */
+value
+nbde_signals_note (value signumv)
+{
+  if (received == 0)
+    received = Int_val (signumv);
+  return Val_unit;
+}
+
+value
+nbde_signals_forget (value unitv)
+{
+  (void) unitv;
+  received = 0;
+  return Val_unit;
+}
+
+/* The same here: what came before the process was known is sent now. */
+value
+nbde_signals_forward (value pidv)
+{
+  forward_to = Int_val (pidv);
+  if (received != 0)
+    kill (forward_to, received);
   return Val_unit;
 }
 

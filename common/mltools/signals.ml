@@ -11,6 +11,9 @@ external received_signal : unit -> int = "nbde_signals_received" [@@noalloc]
 external spare_children : unit -> unit = "nbde_signals_spare_children"
                                            [@@noalloc]
 external die_by : int -> unit = "nbde_signals_die"
+external note : int -> unit = "nbde_signals_note" [@@noalloc]
+external forget : unit -> unit = "nbde_signals_forget" [@@noalloc]
+external forward : int -> unit = "nbde_signals_forward" [@@noalloc]
 
 let received () =
   match received_signal () with

@@ -26,5 +26,15 @@ val check : unit -> unit
 val spare_children : unit -> unit
 (** From now on a signal is only noted: cleaning up runs programs, too. *)
 
+val note : int -> unit
+(** As if this signal had come, unless another one came before: it has ended
+    the process that does the work. *)
+
+val forget : unit -> unit
+(** The signal that came has served its purpose. *)
+
+val forward : int -> unit
+(** From now on, send to this process what we are sent. *)
+
 val die : int -> 'a
 (** End as by this signal, without running anything. *)

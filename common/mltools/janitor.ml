@@ -1,0 +1,110 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * A process that cleans up after us if we are killed.
+ *
+ * It waits at the other end of a pipe.  What it reads are orders; if it comes
+ * to the end without the order to end, we are gone, and it does what they
+ * say.
+ *)
+
+type order =
+  | Unmount of { directory : string; before : Mountpoint.mount option }
+  | Unmounted
+  | Remove of string
+  | Remove_pid_file of { file : string; pid : int }
+  | Finish
+
+type t = out_channel
+
+let rec remove path =
+  try
+    match (Unix.lstat path).st_kind with
+    | S_DIR ->
+       Array.iter (fun name -> remove (Filename.concat path name))
+         (Sys.readdir path);
+       Unix.rmdir path
+    | _ -> Unix.unlink path
+  with Unix.Unix_error _ | Sys_error _ -> ()
+
+(* It may be that of another process by now. *)
+let remove_pid_file file pid =
+  match Mountpoint.lines file with
+  | [line] when line = string_of_int pid -> remove file
+  | _ -> ()
+  | exception Sys_error _ -> ()
+
+let obey = function
+  | Unmount { directory; before } -> Mountpoint.detach directory ~before
+  | Remove path -> remove path
+  | Remove_pid_file { file; pid } -> remove_pid_file file pid
+  | Unmounted | Finish -> ()
+
+let is_unmount = function
+  | Unmount _ -> true
+  | Unmounted | Remove _ | Remove_pid_file _ | Finish -> false
+
+(* The latest order is the first to be done. *)
+let rec wait channel orders =
+  match (input_value channel : order) with
+  | Finish -> ()
+  | Unmounted ->
+     wait channel (List.filter (fun order -> not (is_unmount order)) orders)
+  | order -> wait channel (order :: orders)
+  | exception (End_of_file | Failure _) -> List.iter obey orders
+
+(* Whoever waits for the end of a pipe that we have inherited shall not wait
+ * for this process.
+ *)
+let close_others kept =
+  let close (descriptor, _) =
+    if not (List.mem descriptor (Unix.[kept; stdin; stdout; stderr])) then
+      try Unix.close descriptor with Unix.Unix_error _ -> () in
+  List.iter close (Mountpoint.descriptors ())
+
+let work reading =
+  List.iter (fun signal -> Sys.set_signal signal Sys.Signal_ignore)
+    [Sys.sigint; Sys.sigterm; Sys.sighup; Sys.sigpipe];
+  Background.leave ();
+  close_others reading;
+  wait (Unix.in_channel_of_descr reading) []
+
+(* A child of the main thread would be ended with the programs of libguestfs
+ * (see Signals), so it is a grandchild.
+ *)
+let fork_twice f =
+  let leave status = Unix._exit status in
+  match Unix.fork () with
+  | 0 ->
+     (match Unix.fork () with
+      | 0 -> (try f () with _ -> leave 1); leave 0
+      | _ -> leave 0
+      | exception Unix.Unix_error _ -> leave 1)
+  | pid ->
+     let rec wait () =
+       try snd (Unix.waitpid [] pid)
+       with Unix.Unix_error (Unix.EINTR, _, _) -> wait () in
+     if wait () <> WEXITED 0 then
+       raise (Unix.Unix_error (Unix.EAGAIN, "fork", ""))
+
+let start () =
+  flush_all ();
+  let reading, writing = Unix.pipe ~cloexec:true () in
+  fork_twice (fun () -> Unix.close writing; work reading);
+  Unix.close reading;
+  Unix.out_channel_of_descr writing
+
+(* If it is gone, nothing can be done about it. *)
+let order t order =
+  try
+    output_value t (order : order);
+    flush t
+  with Sys_error _ -> ()
+
+let unmount t directory ~before = order t (Unmount { directory; before })
+let unmounted t = order t Unmounted
+let remove t path = order t (Remove path)
+let remove_pid_file t file pid = order t (Remove_pid_file { file; pid })
+let finish t =
+  order t Finish;
+  close_out_noerr t

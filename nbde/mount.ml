@@ -1,0 +1,180 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * --mount: the guest's filesystems on a folder of this host, by FUSE.
+ *)
+
+open Gettext
+
+type settings = {
+  directory : string;
+  writable : bool;
+  places : Filesystems.place list;
+  fuse_options : string list;
+  fork : bool;
+  pid_file : string option;
+}
+
+type session = {
+  settings : settings;          (** all paths are absolute *)
+  background : Background.t option;
+  janitor : Janitor.t;
+}
+
+type start =
+  | Front of int
+  | Session of session
+
+let janitor session = session.janitor
+
+let fail ?hint name code =
+  Appliance.error ?hint "%s: %s" name (Unix.error_message code)
+
+(* libfuse says less, and only after a launch. *)
+let check_directory name =
+  (try
+     let directory = Unix.realpath name in
+     if (Unix.stat directory).st_kind <> Unix.S_DIR then
+       Appliance.error (f_"%s: is not a directory") name;
+     if Sys.readdir directory <> [| |] then
+       Appliance.error (f_"%s: is not empty") name;
+     Unix.access directory [Unix.W_OK; Unix.X_OK];
+     directory
+   with
+   | Unix.Unix_error (code, _, _) -> fail name code
+   | Sys_error message -> Appliance.error "%s" message)
+
+let fuse_device = "/dev/fuse"
+
+let check_fuse () =
+  match Unix.openfile fuse_device [Unix.O_RDWR; Unix.O_CLOEXEC] 0 with
+  | device -> Unix.close device
+  | exception Unix.Unix_error (code, _, _) ->
+     fail fuse_device code
+       ~hint:(s_"FUSE is needed to mount: is the kernel's module fuse loaded?")
+
+let absolute name =
+  if Filename.is_relative name then Filename.concat (Sys.getcwd ()) name
+  else name
+
+let check_pid_file name =
+  let folder = Filename.dirname name in
+  try Unix.access folder [Unix.W_OK; Unix.X_OK]
+  with Unix.Unix_error (code, _, _) -> fail folder code
+
+let check settings =
+  let directory = check_directory settings.directory in
+  check_fuse ();
+  let pid_file = Option.map absolute settings.pid_file in
+  Option.iter check_pid_file pid_file;
+  { settings with directory; pid_file }
+
+let session settings background =
+  Session { settings; background; janitor = Janitor.start () }
+
+let start settings =
+  let settings = check settings in
+  if not settings.fork then session settings None
+  else
+    match Background.start () with
+    | Back background -> session settings (Some background)
+    | Front (Ready status | Exited status) -> Front status
+    | Front (Interrupted signal) -> raise (Signals.Interrupted signal)
+    | Front Died ->
+       Signals.check ();
+       Appliance.error (f_"the process in the background was killed")
+
+let mount { settings = { places; writable; directory; _ }; _ } g findings =
+  Messages.message (f_"Mounting the guest on %s") directory;
+  let places =
+    if places = [] then Filesystems.of_guest g findings else places in
+  Filesystems.mount g ~writable places
+
+(* Whole or not at all, in the place of an old one. *)
+let write_pid_file session file =
+  let pid = Unix.getpid () in
+  let temporary = Printf.sprintf "%s.%d" file pid in
+  Janitor.remove session.janitor temporary;
+  Janitor.remove_pid_file session.janitor file pid;
+  let channel =
+    open_out_gen [Open_wronly; Open_creat; Open_trunc] 0o644 temporary in
+  Fun.protect ~finally:(fun () -> close_out_noerr channel) (fun () ->
+    output_string channel (string_of_int pid ^ "\n");
+    close_out channel);
+  Sys.rename temporary file
+
+let remove_pid_file file =
+  try
+    if Mountpoint.lines file = [string_of_int (Unix.getpid ())] then
+      Sys.remove file
+  with Sys_error _ -> ()
+
+let fuse_options settings =
+  (* The guest's set-user-ID programs and devices are not this host's.  The
+   * user's options come later and count.
+   *)
+  String.concat ","
+    (["nosuid"; "nodev"; "fsname=" ^ Package.name] @ settings.fuse_options)
+
+let lost = s_"What was written last may be lost."
+
+(* The loop of libfuse, until somebody or something ends the mount. *)
+let loop (g : Guestfs.guestfs) =
+  match g#mount_local_run () with
+  | () -> None
+  | exception Guestfs.Error message -> Some message
+
+(* Has the appliance all that was written, and the disk all that it has? *)
+let close (g : Guestfs.guestfs) ~writable =
+  (match g#ping_daemon () with
+   | () -> ()
+   | exception Guestfs.Error message ->
+      Appliance.error ?hint:(if writable then Some lost else None)
+        (f_"the appliance has died: %s") (Appliance.first_line message));
+  try
+    if writable then (
+      g#sync ();
+      g#umount_all ()
+    );
+    g#shutdown ()
+  with Guestfs.Error message ->
+    Appliance.error ?hint:(if writable then Some lost else None)
+      (f_"the appliance did not end well: %s") (Appliance.first_line message)
+
+let child (g : Guestfs.guestfs) =
+  try g#get_pid () with Guestfs.Error _ -> 0
+
+let run_mount session g ~before ~status =
+  let { settings = { directory; pid_file; _ }; background; janitor } = session in
+  let finally () =
+    Mountpoint.ended ();
+    Mountpoint.detach directory ~before;
+    Janitor.unmounted janitor in
+  Fun.protect ~finally (fun () ->
+    (* The appliance must live on after a signal, to write what it has. *)
+    Signals.spare_children ();
+    Mountpoint.end_on_signal directory ~child:(child g);
+    Option.iter (write_pid_file session) pid_file;
+    Option.iter (Background.ready ~status) background;
+    loop g)
+
+let serve session (g : Guestfs.guestfs) ~status =
+  let { settings = { directory; writable; _ } as settings; janitor; _ } =
+    session in
+  let before = Mountpoint.topmost directory in
+  Janitor.unmount janitor directory ~before;
+  g#mount_local ~readonly:(not writable) ~options:(fuse_options settings)
+    directory;
+  let error = run_mount session g ~before ~status in
+  let by_signal = Signals.received () <> None in
+  Signals.forget ();
+  close g ~writable;
+  match error with
+  | Some message when not by_signal ->
+     Appliance.error (f_"the mount has failed: %s")
+       (Appliance.first_line message)
+  | Some _ | None -> ()
+
+let finish { settings = { pid_file; _ }; janitor; _ } =
+  Option.iter remove_pid_file pid_file;
+  Janitor.finish janitor

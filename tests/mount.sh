@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# What the tests of --mount have in common.  Sourced after functions.sh.
+#
+# shellcheck shell=bash
+
+requires fusermount guestunmount find sha256sum
+# shellcheck disable=SC2188
+{ < /dev/fuse; } 2>/dev/null || skip '/dev/fuse cannot be opened'
+
+directory=$(realpath "$tmp")/mnt
+mkdir "$directory"
+pid_file=$tmp/pid
+
+# Run the tool with --mount; it comes back when the mount is ready, and sets
+# mount_pid, qemu and socket:  mount_guest [ARGUMENT...]
+mount_guest ()
+{
+  mark_run
+  run_command timeout --foreground --kill-after=10 300 \
+    env "${marked[@]}" "$VIRT_NBDE_UNLOCK" --mount mnt --pid-file pid "$@"
+  [ -e "$pid_file" ] || fail 'there is no file with the process ID'
+  find_processes
+}
+
+find_processes ()
+{
+  local process
+  mount_pid=$(cat "$pid_file")
+  is_running "$mount_pid" || fail "there is no process $mount_pid"
+  is_mounted || fail 'it is not mounted'
+  qemu=
+  for process in $(run_processes); do
+    if grep -qsa -e -initrd "/proc/$process/cmdline"; then
+      qemu=$process
+    fi
+  done
+  [ -n "$qemu" ] || fail 'there is no appliance'
+  # Its socket is in a folder of libguestfs.
+  socket=$(tr '\0,' '\n\n' < "/proc/$qemu/cmdline" |
+             sed -n 's/^path=\(.*guestfsd.sock\)$/\1/p')
+  [ -n "$socket" ] || fail 'no socket in the arguments of qemu'
+}
+
+is_mounted ()
+{
+  grep -qF " $directory " /proc/self/mountinfo
+}
+
+is_not_mounted ()
+{
+  ! is_mounted
+}
+
+no_pid_file ()
+{
+  [ ! -e "$pid_file" ]
+}
+
+# Within so many seconds, nothing is left of it.
+assert_gone ()
+{
+  wait_for "$1" is_not_mounted || fail 'it is still mounted'
+  wait_for "$1" no_run_processes ||
+    fail "processes are left behind: $(run_processes)"
+  assert_no_leftovers
+  assert_no_file "$pid_file"
+  assert_no_file "$(dirname "$socket")"
+  assert_equal '' "$(ls -A "$directory")" 'what is in the directory'
+}
+
+# All that is in a folder: names, types, modes, targets of links; and the sums
+# of all files:  describe FOLDER
+describe ()
+{
+  (cd "$1" &&
+     find . -printf '%P %y %m %U %G %l\n' | LC_ALL=C sort &&
+     find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+}

@@ -1,0 +1,121 @@
+#!/bin/bash -
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# --mount: the guest as guestfish has it, although its fstab calls its LUKS
+# devices sda2_crypt and luks-UUID; read-only; and every way in which a mount
+# can end leaves nothing behind.
+#
+# needs: appliance
+
+. "$(dirname "$0")/functions.sh"
+. "$top_srcdir/tests/mount.sh"
+requires_tang
+requires_appliance
+get_guests two
+
+start_tang one
+for name in root home; do
+  bind two "$name" tang "$(tang_config one)"
+done
+sha256sum two.img > sum
+
+# What the reference has.
+open_two ()
+{
+  local name
+  for name in root home; do
+    echo "cryptsetup-open /dev/sda$1 $name"
+    cat "$guests/two/passphrase"
+    echo
+    set -- $(($1 + 1))
+  done
+}
+{
+  echo run
+  open_two 2
+  echo 'mount-ro /dev/mapper/root /'
+  echo 'mount-ro /dev/sda1 /boot'
+  echo 'mount-ro /dev/mapper/home /home'
+  echo 'tar-out / expected.tar'
+} | guestfish --ro --format=raw -a two.img --keys-from-stdin ||
+  fail 'guestfish does not open the guest'
+mkdir expected
+tar -C expected -xpf expected.tar --numeric-owner
+
+mount_two ()
+{
+  mount_guest --format=raw -a two.img --tang-allow 127.0.0.1 "$@"
+}
+
+# In the background, together with other actions.
+mount_two --list --check --inspect -o allow_other
+assert_status 0
+assert_stdout_matches '^/dev/sda2: LUKS2'
+assert_stdout_has 'Operating system on /dev/mapper/luks-'
+assert_stderr_matches '^\[ *[0-9.]+\] Mounting the guest'
+assert_equal "$mount_pid" "$(cat pid)" 'file with the process ID'
+
+# What it is.
+grep -F " $directory " /proc/self/mountinfo > options
+for option in nosuid nodev allow_other ' fuse virt-nbde-unlock '; do
+  grep -qF -e "$option" options || fail "the mount is not $option"
+done
+describe expected > expected.list
+describe mnt > list
+assert_same_file expected.list list
+for file in etc/fstab boot/config-two home/lost+found; do
+  [ -e "mnt/$file" ] || fail "there is no $file"
+done
+
+# Neither to be written,
+for command in 'touch mnt/new' 'rm mnt/etc/hosts' 'mkdir mnt/home/new' \
+               'mv mnt/boot/config-two mnt/boot/x'; do
+  # shellcheck disable=SC2086
+  run_command $command
+  [ "$status" -ne 0 ] || fail "it can be written: $command"
+  assert_stderr_has 'Read-only'
+done
+# nor does it hold a terminal, the working directory or a pipe of ours.
+for fd in 0 1 2; do
+  assert_equal /dev/null "$(readlink "/proc/$mount_pid/fd/$fd")" 'its stream'
+done
+assert_equal / "$(readlink "/proc/$mount_pid/cwd")" 'its working directory'
+
+fusermount -u "$directory" || fail 'it cannot be unmounted'
+assert_gone 30
+sha256sum --quiet -c sum || fail 'the disk was changed'
+
+# By guestunmount, which also looks at what is mounted; chosen by hand.
+home=/dev/mapper/luks-$(luks_uuid two home)
+mount_two -m "$home" -m /dev/sda1:/lost+found:noatime:ext4 -q
+assert_status 0
+assert_no_stdout
+[ -e mnt/lost+found/config-two ] && [ ! -e mnt/etc ] ||
+  fail "-m: what is mounted is $(ls mnt)"
+guestunmount "$directory" || fail 'guestunmount fails'
+assert_gone 30
+
+# By a signal, while it is in use.
+mount_two -q
+(cd mnt/etc && exec sleep 1000) &
+user=$!
+wait_for 10 [ "$(readlink "/proc/$user/cwd")" != "$PWD" ]
+kill -TERM "$mount_pid"
+assert_gone 30
+kill $user
+wait $user 2>/dev/null
+
+# It was killed, while it was in use.
+mount_two -q
+exec 7< mnt/etc/fstab
+kill -KILL "$mount_pid"
+assert_gone 30
+exec 7<&-
+
+# The appliance was killed.
+mount_two -q
+kill -KILL "$qemu"
+assert_gone 30
+
+sha256sum --quiet -c sum || fail 'the disk was changed'
