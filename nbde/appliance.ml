@@ -31,7 +31,8 @@ let check_file ?(writable = false) name =
    | Unix.S_REG | Unix.S_BLK -> ()
    | Unix.S_DIR -> error (f_"%s: is a directory, not a disk") name
    | _ -> error (f_"%s: is neither a file nor a block device") name);
-  (try Unix.access name (if writable then [Unix.R_OK; Unix.W_OK] else [Unix.R_OK])
+  let wanted = if writable then [Unix.R_OK; Unix.W_OK] else [Unix.R_OK] in
+  (try Unix.access name wanted
    with Unix.Unix_error (code, _, _) -> fail code);
   if stat.st_kind = Unix.S_REG && stat.st_size = 0 then
     error (f_"%s: is empty, so it is not a disk") name
@@ -224,7 +225,8 @@ let check_domain_disks (g : Guestfs.guestfs) folder domain =
   List.iter check (List.filter_map local_drive (Array.to_list (g#debug_drives ())))
 
 (* CD-ROMs are among the disks that libvirt marks as read-only. *)
-let add_domain (g : Guestfs.guestfs) folder ~writable ({ name; uri } as domain) =
+let add_domain (g : Guestfs.guestfs) folder ~writable domain =
+  let { name; uri } = domain in
   let added =
     try
       g#add_domain ~readonly:(not writable) ?libvirturi:uri ~allowuuid:true
@@ -311,8 +313,9 @@ let launched ?janitor settings guest f =
       add_guest g folder ~writable:settings.writable guest;
       Signals.check ();
       launch g);
-    let remove janitor = List.iter (Janitor.remove janitor) (socket_folders ()) in
-    Option.iter remove janitor;
+    Option.iter
+      (fun janitor -> List.iter (Janitor.remove janitor) (socket_folders ()))
+      janitor;
     f g)
 
 let rec with_launched ?janitor settings guest f =

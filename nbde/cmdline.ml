@@ -400,7 +400,8 @@ let finish p arguments =
     servers = Server_options.settings ~force:p.force p.servers;
   } in
   let mount = Mount_options.settings p.mount in
-  let writable = Option.fold ~none:false ~some:(fun m -> m.Mount.writable) mount in
+  let writable =
+    Option.fold ~none:false ~some:(fun m -> m.Mount.writable) mount in
   let c = {
     c with
     mount;

@@ -47,7 +47,8 @@ let by_hand text =
   | [device; mountpoint; options] -> place device mountpoint options ""
   | [device; mountpoint; options; fstype] ->
      place device mountpoint options fstype
-  | _ -> raise (Options.Invalid (s_"is not DEV[:MOUNTPOINT[:OPTIONS[:FSTYPE]]]"))
+  | _ ->
+     raise (Options.Invalid (s_"is not DEV[:MOUNTPOINT[:OPTIONS[:FSTYPE]]]"))
 
 let exists (g : Guestfs.guestfs) device =
   match g#vfs_type device with
@@ -125,7 +126,9 @@ let opened { outcomes; _ } =
   List.filter_map name outcomes
 
 let partition_uuid (g : Guestfs.guestfs) device =
-  try Some (g#part_get_gpt_guid (g#part_to_dev device) (g#part_to_partnum device))
+  try
+    Some (g#part_get_gpt_guid (g#part_to_dev device)
+            (g#part_to_partnum device))
   with Guestfs.Error _ -> None
 
 (* /dev/vda2, /dev/mapper/vg-lv and the like, as the appliance calls them. *)
@@ -162,7 +165,8 @@ let by_crypttab { fstab; crypttab } =
   let place line =
     match fields line with
     | device :: mountpoint :: _ when is_absolute mountpoint ->
-       let source = Option.bind (after mapper device) (crypttab_source crypttab) in
+       let source =
+         Option.bind (after mapper device) (crypttab_source crypttab) in
        Option.map (fun _ -> mountpoint, device) source
     | _ -> None in
   List.filter_map place fstab
@@ -173,12 +177,15 @@ let places (g : Guestfs.guestfs) findings root =
     List.filter (fun (mountpoint, _) -> is_absolute mountpoint)
       (g#inspect_get_mountpoints root) in
   let missing =
-    List.filter (fun (mountpoint, _) -> not (List.mem_assoc mountpoint inspected))
+    List.filter
+      (fun (mountpoint, _) -> not (List.mem_assoc mountpoint inspected))
       (by_crypttab configuration) in
   let place (mountpoint, device) =
     let device =
       if exists g device then device
-      else Option.value (mapped g findings configuration device) ~default:device in
+      else
+        Option.value (mapped g findings configuration device)
+          ~default:device in
     { device; mountpoint; options = None; fstype = None;
       optional = is_optional configuration.fstab mountpoint } in
   (* Inspection has found the operating system there, whatever fstab says. *)
@@ -196,8 +203,16 @@ let filesystem_names (g : Guestfs.guestfs) =
   let name (device, fstype) = sprintf "%s (%s)" device fstype in
   List.map name (List.filter shown (g#list_filesystems ()))
 
+(* --inspect may have found them before. *)
+let roots (g : Guestfs.guestfs) =
+  g#umount_all ();
+  match g#inspect_get_roots () with
+  | [| |] -> g#inspect_os ()
+  | roots -> roots
+  | exception Guestfs.Error _ -> g#inspect_os ()
+
 let of_guest (g : Guestfs.guestfs) findings =
-  match Array.to_list (g#inspect_os ()) with
+  match Array.to_list (roots g) with
   | [root] -> places g findings root
   | [] ->
      (match filesystem_names g with

@@ -145,7 +145,8 @@ let child (g : Guestfs.guestfs) =
   try g#get_pid () with Guestfs.Error _ -> 0
 
 let run_mount session g ~before ~status =
-  let { settings = { directory; pid_file; _ }; background; janitor } = session in
+  let { settings = { directory; pid_file; _ }; background; janitor } =
+    session in
   let finally () =
     Mountpoint.ended ();
     Mountpoint.detach directory ~before;

@@ -108,6 +108,43 @@ let test_servers () =
     (Servers.patterns "# all\n a.example \r\n\n*.b.example # some\n[::1]:80"
      = ["a.example"; "*.b.example"; "[::1]:80"])
 
+let mount name words check =
+  run name (["-a"; "a"; "--mount"; "d"] @ words) (fun c ->
+    match c.mount with
+    | Some mount -> check c mount
+    | None -> false)
+
+let place device mountpoint options fstype =
+  { Filesystems.device; mountpoint; options; fstype; optional = false }
+
+let test_mount () =
+  mount "mount" [] (fun c m ->
+    m = { directory = "d"; writable = false; places = []; fuse_options = [];
+          fork = true; pid_file = None }
+    && not c.appliance.writable);
+  mount "all of it" ["--rw"; "-o"; "a,b"; "-oc=d"; "--no-fork"; "--pid-file=p"]
+    (fun c m ->
+      m = { directory = "d"; writable = true; places = [];
+            fuse_options = ["a,b"; "c=d"]; fork = false; pid_file = Some "p" }
+      && c.appliance.writable);
+  mount "by hand"
+    ["-m"; "/dev/sda2"; "-m/dev/sda1:/boot:noatime"; "-m"; "/dev/b:/b::ext4";
+     "-m"; "btrfsvol:/dev/sdb1/home:/home"] (fun _ m ->
+    m.places = [
+      place "/dev/sda2" "/" None None;
+      place "/dev/sda1" "/boot" (Some "noatime") None;
+      place "/dev/b" "/b" None (Some "ext4");
+      place "btrfsvol:/dev/sdb1/home" "/home" None None;
+    ])
+
+let test_crypttab () =
+  let lines = ["# sda2_crypt /dev/x"; "";
+               "sda2_crypt\tUUID=1  none luks"; "b /dev/vda3"; "c"] in
+  let source name = Filesystems.crypttab_source lines name in
+  Testing.is_true "crypttab"
+    (source "sda2_crypt" = Some "UUID=1" && source "b" = Some "/dev/vda3"
+     && source "c" = None && source "#" = None && source "d" = None)
+
 let test_printed () =
   prints "help" ["--help"] "virt-nbde-unlock: ";
   prints "help first" ["--help"; "--memsize=512"] "virt-nbde-unlock: ";
@@ -120,7 +157,7 @@ let test_refused () =
   refused "no disk" ["--list"] "no disk was given: use -a or -d";
   refused "no action" ["-a"; "a"]
     "no action was given: use one or more of --list, --preflight, --check, \
-     --inspect, --output-keys, --export-requests";
+     --inspect, --mount, --output-keys, --export-requests";
   refused "argument" ["-a"; "a"; "--list"; "b"]
     "'b' is not an option; disks are given with -a";
   refused "format at the end" ["-a"; "a"; "--list"; "--format=raw"]
@@ -175,11 +212,14 @@ let test_refused () =
     "--export-requests and --requests-state name the same file";
   refused "replies for nothing" ["-a"; "a"; "--list";
                                  "--import-replies=q.replies"]
-    "option --import-replies needs --check, --inspect or --output-keys";
+    "option --import-replies needs --check, --inspect, --mount or \
+     --output-keys";
   refused "unknown keys format" ["--output-keys-format=x"]
     "option --output-keys-format: 'x': the formats are: lines"
 
 let () =
+  test_mount ();
+  test_crypttab ();
   test_accepted ();
   test_servers ();
   test_printed ();

@@ -21,10 +21,16 @@ _virt_nbde_unlock ()
     case $previous in
         -a | --add | --output-keys | --export-requests | --import-replies | \
         --requests-state | --tang-allow-file | --tang-cacert | --tang-cert | \
-        --tang-key | --tang-keydir)
+        --tang-key | --tang-keydir | --pid-file)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return ;;
+        --mount)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -d -- "$current")
+            return ;;
+        -o)
+            words='allow_other allow_root default_permissions uid= gid= umask=' ;;
         --format)
             words='raw qcow2 vmdk vdi vhdx vpc' ;;
         --exchange)
@@ -36,7 +42,7 @@ _virt_nbde_unlock ()
         --output-keys-format)
             words=$("$1" --machine-readable 2>/dev/null |
                         sed -n 's,^output-keys-format/,,p') ;;
-        -c | --connect | -d | --domain | --header | --key | \
+        -m | -c | --connect | -d | --domain | --header | --key | \
         --deadline | --memsize | --smp | --tang-allow | --tang-map | \
         --tang-resolve | --tang-proxy | --tang-timeout | --tang-retries | \
         --tang-connect-timeout | --tang-parallel)

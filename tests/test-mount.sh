@@ -48,6 +48,42 @@ mount_two ()
   mount_guest --format=raw -a two.img --tang-allow 127.0.0.1 "$@"
 }
 
+# Interrupted before it is ready, or killed: the process that was started is
+# not the one that has the appliance.
+started ()
+{
+  nbde_start --mount mnt --pid-file pid --format=raw -a two.img
+  wait_for 60 is_launching || fail 'no appliance was started'
+  [ "$(ps -o ppid= "$qemu" | tr -d ' ')" != "$nbde_pid" ] ||
+    fail 'it did not fork'
+}
+is_launching ()
+{
+  local process
+  for process in $(run_processes); do
+    if grep -qsa -e -initrd "/proc/$process/cmdline" &&
+       ls -l "/proc/$process/fd" | grep -q '/vl\.[^/]* (deleted)$'; then
+      qemu=$process
+      return 0
+    fi
+  done
+  return 1
+}
+for signal in INT TERM; do
+  started
+  kill -$signal "$nbde_pid"
+  nbde_wait 20
+  assert_equal $((128 + $(kill -l $signal))) "$status" 'exit status'
+  assert_one_error interrupted
+  assert_no_leftovers
+  assert_no_file pid
+done
+started
+kill -KILL "$nbde_pid"
+nbde_wait 20 2>/dev/null
+assert_equal 137 "$status" 'exit status'
+assert_no_leftovers
+
 # In the background, together with other actions.
 mount_two --list --check --inspect -o allow_other
 assert_status 0

@@ -49,6 +49,48 @@ usage_error '--force needs --output-keys' -a disk.img --list --force
 usage_error 'cannot be combined' -a disk.img --list --output-keys=-
 usage_error '--machine-readable' -a disk.img --list --machine-readable=tape:1
 
+# --mount and what goes with it.
+mkdir mnt
+for option in --rw --no-fork --pid-file=p -m/dev/sda1 -oallow_other; do
+  usage_error "${option:0:2}.* needs --mount" -a disk.img --list "$option"
+done
+usage_error 'no action was given: .*--mount' -a disk.img
+usage_error '--mount needs a value' -a disk.img --mount
+usage_error '--mount: .*is empty' -a disk.img --mount=
+usage_error "-m: .*must begin with '/'" -a disk.img --mount=mnt -m /dev/sda1:x
+usage_error '-m: .*names no device' -a disk.img --mount=mnt -m :/
+usage_error '-m: .*is not DEV' -a disk.img --mount=mnt -m a:/:b:c:d
+usage_error 'mounted on / already' -a disk.img --mount=mnt -m a -m b:/
+usage_error "one option -m must be for the mountpoint '/'" -a disk.img \
+  --mount=mnt -m /dev/sda1:/boot
+usage_error '-o: .*is empty' -a disk.img --mount=mnt -o ''
+usage_error '--export-requests can only' -a disk.img --mount=mnt \
+  --export-requests=r
+usage_error '--preflight can only' -a disk.img --mount=mnt --preflight
+
+# A directory that cannot be used, a disk that cannot be written.
+# refused PATTERN [ARGUMENT...]
+refused ()
+{
+  local pattern=$1
+  shift
+  nbde -a disk.img "$@"
+  assert_status 1
+  assert_no_stdout
+  assert_one_error "$pattern"
+  assert_equal 1 "$(wc -l < "$err")" 'lines of standard error'
+}
+mkdir full
+touch full/file
+refused 'none: No such file' --mount none
+refused 'disk.img: is not a directory' --mount disk.img
+refused 'full: is not empty' --mount full
+if [ -w /dev/fuse ]; then
+  refused 'none: No such file' --mount mnt --pid-file none/p
+  refused 'cannot be written by https' --mount mnt --rw \
+    -a https://example.com/disk.img
+fi
+
 # Not about the way of writing, so without the advice.
 nbde -a disk.img --list --tang-allow='http://[::1'
 assert_status 1
