@@ -276,8 +276,8 @@ and help_text () =
  %s -a DISK|-d DOMAIN ACTION... [options]\n\
 \n\
 The actions are --list, --preflight, --check, --inspect, --mount,\n\
---output-keys and --export-requests; several may be given.  Below is a summary of the options;\n\
-%s(1) tells more.\n\
+--output-keys and --export-requests; several may be given.  Below is a\n\
+summary of the options; %s(1) tells more.\n\
 \n\
 Options:\n\
 %s")

@@ -128,7 +128,7 @@ guestunmount "$directory" || fail 'it cannot be unmounted'
 nbde_wait 60
 assert_status 0
 assert_gone 10
-mount_guest -a luks1.img -m "/dev/mapper/luks-$luks1"
+mount_guest --tang-allow 127.0.0.1 -a luks1.img -m "/dev/mapper/luks-$luks1"
 assert_status 0
 assert_same_file data mnt/data
 fusermount -u "$directory"

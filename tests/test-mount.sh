@@ -80,6 +80,7 @@ for signal in INT TERM; do
 done
 started
 kill -KILL "$nbde_pid"
+# bash reports that a child was killed.
 nbde_wait 20 2>/dev/null
 assert_equal 137 "$status" 'exit status'
 assert_no_leftovers
