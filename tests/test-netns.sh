@@ -117,7 +117,8 @@ for address in "${!ways[@]}"; do
 
   best_of_three --resolve "dead.invalid:80:$address" either.luks
   echo "both alive: $alive ms; $address: $best ms"
-  [ $best -le $((alive + alive / 2 + 50)) ] ||
+  # Far less than any wait for it would be, even on a loaded machine.
+  [ $best -le $((alive + 500)) ] ||
     fail "beside $address: $best ms, both alive: $alive ms"
 done
 
