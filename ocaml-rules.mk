@@ -15,7 +15,7 @@
 # Compiled modules land in the build folder, which may be another one than
 # the source folder.  All paths in .depend are as make sees them.
 
-OCAML_PACKAGES = -package guestfs,unix,str
+OCAML_PACKAGES = -package guestfs,unix,str,xmlm
 
 OCAML_FLAGS = \
 	$(OCAML_WARNINGS) \

@@ -12,6 +12,7 @@ open Options
 type output_format =
   | Text
   | Json
+  | Xml
 
 type t = {
   disks : Types.disk list;
@@ -21,6 +22,8 @@ type t = {
   preflight : bool;
   probe : bool;
   inspect : bool;
+  applications : bool;
+  icon : bool;
   mount : Mount.settings option;
   output_format : output_format;
   output_keys : Keyfile.target option;
@@ -60,6 +63,8 @@ let initial = {
     preflight = false;
     probe = true;
     inspect = false;
+    applications = false;
+    icon = false;
     mount = None;
     output_format = Text;
     output_keys = None;
@@ -120,7 +125,7 @@ let format_named name =
      raise (Invalid (sprintf (f_"the formats are: %s")
                        (String.concat ", " names)))
 
-let output_formats = ["text", Text; "json", Json]
+let output_formats = ["text", Text; "json", Json; "xml", Xml]
 
 let output_format_named name =
   match List.assoc_opt name output_formats with
@@ -157,6 +162,9 @@ and own_options () = [
   opt ["-a"; "--add"]
     (Value { metavar = "FILE|URI"; set = add_disk })
     (s_"Add a disk of the guest");
+  opt ["--applications"]
+    (flag (fun c -> { c with applications = true }))
+    (s_"Let --inspect list what is installed");
   opt ["--blocksize"]
     (Optional { metavar = "512|4096"; set = set_blocksize })
     (s_"Sector size of the disks that follow");
@@ -178,6 +186,9 @@ and own_options () = [
   opt ["--help"]
     (Flag (fun _ -> raise (Print_only (help_text ()))))
     (s_"Display brief help");
+  opt ["--icon"]
+    (flag (fun c -> { c with icon = true }))
+    (s_"Let --inspect read the icon of the system");
   opt ["-i"; "--inspect"]
     (flag (fun c -> { c with inspect = true }))
     (s_"Unlock the guest and say what is inside");
@@ -286,7 +297,8 @@ Options:\n\
 (* One a line, the name of the program first; see guestfs(3). *)
 let features =
   let format { Keyfile.name; _ } = "output-keys-format/" ^ name in
-  [Package.name; "list"; "preflight"; "check"; "inspect"; "mount"; "rw";
+  [Package.name; "list"; "preflight"; "check"; "inspect"; "applications";
+   "icon"; "mount"; "rw";
    "output-keys";
    "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
    "header"]
@@ -343,6 +355,20 @@ let check_stdout c =
                on standard output")
   | Some _ | None -> ()
 
+(* XML is about the inspection, and has no place for anything else. *)
+let check_inspection c =
+  if not c.inspect then (
+    if c.applications then usage (s_"option --applications needs --inspect");
+    if c.icon then usage (s_"option --icon needs --inspect");
+    if c.output_format = Xml then
+      usage (s_"option --output-format=xml needs --inspect")
+  );
+  if c.output_format = Xml
+     && (c.list || c.check
+         || c.machine_readable = Some Messages.Stdout) then
+    usage (s_"option --output-format=xml cannot be combined with other output \
+              on standard output")
+
 (* What gets keys. *)
 let unlocks (c : t) =
   c.check || c.inspect || c.mount <> None || c.output_keys <> None
@@ -381,6 +407,7 @@ let check_command (c : t) =
               --check, --inspect, --mount, --output-keys, --export-requests");
   check_asking c;
   check_inside c;
+  check_inspection c;
   check_stdout c
 
 let finish p arguments =

@@ -7,6 +7,7 @@
 type output_format =
   | Text
   | Json                        (** see {!Document} *)
+  | Xml                         (** see {!Inspect_xml} *)
 
 type t = {
   disks : Types.disk list;
@@ -16,6 +17,8 @@ type t = {
   preflight : bool;
   probe : bool;                 (** see {!Preflight.run} *)
   inspect : bool;
+  applications : bool;          (** these two: see {!Inspect.wanted} *)
+  icon : bool;
   mount : Mount.settings option;
   output_format : output_format;
   output_keys : Keyfile.target option;

@@ -220,20 +220,56 @@ let filesystem (f : Inspect.filesystem) =
   Dict [
     "mountpoint", nullable text f.mountpoint;
     "device", String f.device;
-    "type", String f.fstype;
+    "type", String (Option.value f.fstype ~default:"unknown");
     "size", nullable (fun size -> Int size) f.size;
+    "label", nullable text f.label;
+    "uuid", nullable text f.uuid;
   ]
 
+let filled = function
+  | "" -> Null
+  | text -> String text
+
+let application (app : Guestfs.application2) =
+  Dict [
+    "name", String app.app2_name;
+    "display_name", filled app.app2_display_name;
+    "epoch", Int (Int64.of_int32 app.app2_epoch);
+    "version", filled app.app2_version;
+    "release", filled app.app2_release;
+    "arch", filled app.app2_arch;
+    "install_path", filled app.app2_install_path;
+    "publisher", filled app.app2_publisher;
+    "url", filled app.app2_url;
+    "source_package", filled app.app2_source_package;
+    "summary", filled app.app2_summary;
+    "description", filled app.app2_description;
+  ]
+
+let drive_mapping (letter, device) =
+  Dict ["name", String letter; "device", String device]
+
 let operating_system (s : Inspect.operating_system) =
+  let told = nullable filled in
   Dict [
     "root", String s.root;
-    "product_name", nullable text s.product;
-    "version", nullable text s.version;
-    "arch", nullable text s.arch;
-    "distro", nullable text s.distro;
-    "hostname", nullable text s.hostname;
-    "package_format", nullable text s.package_format;
+    "type", told s.kind;
+    "product_name", told s.product;
+    "product_variant", told s.product_variant;
+    "version", nullable text (Inspect.version s);
+    "arch", told s.arch;
+    "distro", told s.distro;
+    "osinfo", told s.osinfo;
+    "hostname", told s.hostname;
+    "package_format", told s.package_format;
+    "package_management", told s.package_management;
+    "windows_systemroot", told s.windows_systemroot;
+    "windows_current_control_set", told s.windows_current_control_set;
     "filesystems", list filesystem s.filesystems;
+    "volumes", list filesystem s.volumes;
+    "drive_mappings", list drive_mapping s.drive_mappings;
+    "applications", nullable (list application) s.applications;
+    "icon", nullable (fun png -> String (Base64.encode png)) s.icon;
   ]
 
 let printed (message, hint) =

@@ -12,19 +12,32 @@ open Types
 type filesystem = {
   mountpoint : string option;
   device : string;
-  fstype : string;
+  fstype : string option;
   size : int64 option;
+  label : string option;
+  uuid : string option;
 }
 
 type operating_system = {
   root : string;
-  product : string option;
-  version : string option;
+  kind : string option;
   arch : string option;
   distro : string option;
-  hostname : string option;
+  product : string option;
+  product_variant : string option;
+  major : int;
+  minor : int;
   package_format : string option;
+  package_management : string option;
+  windows_systemroot : string option;
+  windows_current_control_set : string option;
+  hostname : string option;
+  osinfo : string option;
   filesystems : filesystem list;
+  volumes : filesystem list;
+  drive_mappings : (string * string) list;
+  applications : Guestfs.application2 list option;
+  icon : string option;
 }
 
 type t = {
@@ -32,59 +45,161 @@ type t = {
   loose : filesystem list;
 }
 
+type wanted = {
+  details : bool;
+  applications : bool;
+  icon : bool;
+}
+
 (* What libguestfs cannot tell is not an error. *)
+let told ~default f = try f () with Guestfs.Error _ -> default
+
 let known f =
-  match f () with
-  | "unknown" | "" -> None
+  match told ~default:"unknown" f with
+  | "unknown" -> None
   | text -> Some text
-  | exception Guestfs.Error _ -> None
+
+let given f =
+  match told ~default:"" f with
+  | "" -> None
+  | text -> Some text
 
 let size_of (g : Guestfs.guestfs) mountable =
-  try Some (g#blockdev_getsize64 (g#mountable_device mountable))
-  with Guestfs.Error _ -> None
+  told ~default:None (fun () ->
+    Some (g#blockdev_getsize64 (g#mountable_device mountable)))
 
-let filesystem (g : Guestfs.guestfs) ?mountpoint device =
-  let fstype = known (fun () -> g#vfs_type device) in
-  { mountpoint; device; fstype = Option.value fstype ~default:(s_"unknown");
-    size = size_of g device }
+let canonical (g : Guestfs.guestfs) device =
+  told ~default:device (fun () -> g#canonical_device_name device)
 
-let version (g : Guestfs.guestfs) root =
-  match g#inspect_get_major_version root, g#inspect_get_minor_version root with
-  | 0, 0 -> None
-  | major, minor -> Some (sprintf "%d.%d" major minor)
-  | exception Guestfs.Error _ -> None
+let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
+  let detail f = if details then given f else None in
+  { mountpoint = None;
+    device = canonical g device;
+    fstype =
+      (match fstype with
+       | Some _ -> fstype
+       | None -> given (fun () -> g#vfs_type device));
+    size = size_of g device;
+    label = detail (fun () -> g#vfs_label device);
+    uuid = detail (fun () -> g#vfs_uuid device) }
 
-let operating_system (g : Guestfs.guestfs) root =
-  let mountpoints =
-    List.sort compare (g#inspect_get_mountpoints root) in
-  { root;
-    product = known (fun () -> g#inspect_get_product_name root);
-    version = version g root;
+(* What is mounted on a device is asked once, however often it occurs. *)
+let remembering f =
+  let table = Hashtbl.create 8 in
+  fun key ->
+    match Hashtbl.find_opt table key with
+    | Some value -> value
+    | None ->
+       let value = f key in
+       Hashtbl.add table key value;
+       value
+
+let mount (g : Guestfs.guestfs) root mountpoints =
+  let depth (mountpoint, _) = String.length mountpoint in
+  let others = List.filter (fun (place, _) -> place <> "/") mountpoints in
+  g#mount_ro root "/";
+  List.iter (fun (place, device) ->
+    try g#mount_ro device place
+    with Guestfs.Error message ->
+      Signals.check ();
+      Messages.warning (f_"%s cannot be mounted on %s: %s") device place
+        (Appliance.first_line message))
+    (List.sort (fun a b -> compare (depth a, a) (depth b, b)) others)
+
+(* What is read from files of the guest, which may not be as they should. *)
+let from_files (g : Guestfs.guestfs) wanted root mountpoints =
+  let { applications; icon; _ } = wanted in
+  let attempt what ~default f =
+    try f ()
+    with Guestfs.Error message ->
+      Signals.check ();
+      Messages.warning "%s: %s: %s" root what (Appliance.first_line message);
+      default in
+  let list () = Array.to_list (g#inspect_list_applications2 root) in
+  let read () =
+    match g#inspect_get_icon ~favicon:false root with
+    | "" -> None
+    | png -> Some png in
+  let look () =
+    mount g root mountpoints;
+    let found =
+      (if applications then
+         Some (attempt (s_"applications cannot be listed") ~default:[] list)
+       else None),
+      (if icon then attempt (s_"the icon cannot be read") ~default:None read
+       else None) in
+    g#umount_all ();
+    found in
+  let nothing = (if applications then Some [] else None), None in
+  if applications || icon then
+    attempt (s_"the guest cannot be mounted") ~default:nothing look
+  else nothing
+
+let is_windows kind = kind = Some "windows"
+
+(* libguestfs gives these for Windows only. *)
+let of_windows kind ~default f =
+  if is_windows kind then told ~default f else default
+
+let operating_system (g : Guestfs.guestfs) wanted root =
+  let { details; _ } = wanted in
+  let kind = known (fun () -> g#inspect_get_type root) in
+  let windows f = of_windows kind ~default:None (fun () -> Some (f root)) in
+  let volume = remembering (fun device -> filesystem g ~details device) in
+  let mountpoints = List.sort compare (g#inspect_get_mountpoints root) in
+  let by_letter (a, _) (b, _) =
+    compare (String.lowercase_ascii a) (String.lowercase_ascii b) in
+  let applications, icon = from_files g wanted root mountpoints in
+  { root = canonical g root;
+    kind;
     arch = known (fun () -> g#inspect_get_arch root);
     distro = known (fun () -> g#inspect_get_distro root);
-    hostname = known (fun () -> g#inspect_get_hostname root);
+    product = known (fun () -> g#inspect_get_product_name root);
+    product_variant = known (fun () -> g#inspect_get_product_variant root);
+    major = told ~default:0 (fun () -> g#inspect_get_major_version root);
+    minor = told ~default:0 (fun () -> g#inspect_get_minor_version root);
     package_format = known (fun () -> g#inspect_get_package_format root);
+    package_management =
+      known (fun () -> g#inspect_get_package_management root);
+    windows_systemroot = windows g#inspect_get_windows_systemroot;
+    windows_current_control_set =
+      windows g#inspect_get_windows_current_control_set;
+    hostname = known (fun () -> g#inspect_get_hostname root);
+    osinfo = known (fun () -> g#inspect_get_osinfo root);
     filesystems =
-      List.map (fun (mountpoint, device) -> filesystem g ~mountpoint device)
-        mountpoints }
+      List.map (fun (mountpoint, device) ->
+        { (volume device) with mountpoint = Some mountpoint }) mountpoints;
+    volumes =
+      if details then
+        List.map volume
+          (List.sort compare (Array.to_list (g#inspect_get_filesystems root)))
+      else [];
+    drive_mappings =
+      List.map (fun (letter, device) -> letter, canonical g device)
+        (List.stable_sort by_letter
+           (of_windows kind ~default:[] (fun () ->
+              g#inspect_get_drive_mappings root)));
+    applications;
+    icon }
 
 (* Where no operating system says what belongs where. *)
-let loose_filesystems (g : Guestfs.guestfs) =
+let loose_filesystems (g : Guestfs.guestfs) { details; _ } =
   let shown (_, fstype) =
     not (List.mem fstype ["unknown"; "crypto_LUKS"; "LVM2_member"]) in
-  List.map (fun (device, _) -> filesystem g device)
+  List.map (fun (device, fstype) -> filesystem g ~details ~fstype device)
     (List.filter shown (g#list_filesystems ()))
 
-let inspect (g : Guestfs.guestfs) =
+let inspect (g : Guestfs.guestfs) wanted =
   match Array.to_list (g#inspect_os ()) with
-  | [] -> { systems = []; loose = loose_filesystems g }
-  | roots -> { systems = List.map (operating_system g) roots; loose = [] }
+  | [] -> { systems = []; loose = loose_filesystems g wanted }
+  | roots ->
+     { systems = List.map (operating_system g wanted) roots; loose = [] }
 
-let gather (g : Guestfs.guestfs) ~partial =
+let gather (g : Guestfs.guestfs) wanted ~partial =
   Messages.message (f_"Inspecting the guest");
   Timing.step Inspect @@ fun () ->
   let t =
-    try inspect g
+    try inspect g wanted
     with Guestfs.Error message when partial ->
       Signals.check ();
       Messages.warning (f_"what was opened cannot be inspected: %s")
@@ -94,26 +209,54 @@ let gather (g : Guestfs.guestfs) ~partial =
   g#ping_daemon ();
   t
 
-let filesystem_row { mountpoint; device; fstype; size } =
+let version { major; minor; _ } =
+  if major = 0 && minor = 0 then None
+  else Some (sprintf "%d.%d" major minor)
+
+let filesystem_row { mountpoint; device; fstype; size; _ } =
   Option.to_list mountpoint
-  @ [device; fstype; Option.fold ~none:"" ~some:Humansize.bytes size]
+  @ [device; Option.value fstype ~default:(s_"unknown");
+     Option.fold ~none:"" ~some:Humansize.bytes size]
+
+(* As package managers write it: EPOCH:VERSION-RELEASE. *)
+let application_row (app : Guestfs.application2) =
+  let epoch =
+    if app.app2_epoch = 0l then "" else sprintf "%ld:" app.app2_epoch in
+  let release =
+    if app.app2_release = "" then "" else "-" ^ app.app2_release in
+  let name =
+    if app.app2_display_name = "" then app.app2_name
+    else app.app2_display_name in
+  [name; epoch ^ app.app2_version ^ release; app.app2_arch]
 
 (* A title and the facts below it that are known. *)
 let block title facts =
-  let row (name, value) = Option.map (fun value -> [name; value]) value in
+  let row (name, value) =
+    match value with
+    | None | Some "" -> None
+    | Some value -> Some [name; value] in
   title :: Table.lines ~indent:2 (List.filter_map row facts)
 
-let system_lines system =
+let icon_size icon =
+  sprintf "PNG, %s" (Humansize.bytes (Int64.of_int (String.length icon)))
+
+let system_lines (system : operating_system) =
   block (sprintf (f_"Operating system on %s") system.root) [
     s_"Product:", system.product;
-    s_"Version:", system.version;
+    s_"Version:", version system;
     s_"Architecture:", system.arch;
     s_"Distribution:", system.distro;
     s_"Hostname:", system.hostname;
     s_"Package format:", system.package_format;
+    s_"Icon:", Option.map icon_size system.icon;
   ]
   @ [s_"  Filesystems:"]
   @ Table.lines ~indent:4 (List.map filesystem_row system.filesystems)
+  @ (match system.applications with
+     | None -> []
+     | Some applications ->
+        s_"  Applications:"
+        :: Table.lines ~indent:4 (List.map application_row applications))
 
 let loose_lines filesystems =
   s_"No operating system was found"

@@ -7,20 +7,39 @@
 type filesystem = {
   mountpoint : string option;   (** [None] where no operating system says *)
   device : string;
-  fstype : string;
+  fstype : string option;       (** [None]: not known *)
   size : int64 option;          (** bytes of the block device *)
+  label : string option;        (** these two: only with [details] *)
+  uuid : string option;
 }
 
-(** What libguestfs does not know is [None]. *)
+(** What libguestfs does not know is [None].  Names are those of libguestfs: see
+    [guestfs_inspect_get_arch] and the like in guestfs(3). *)
 type operating_system = {
   root : string;                (** device of the root filesystem *)
-  product : string option;
-  version : string option;      (** [MAJOR.MINOR] *)
+  kind : string option;         (** ["linux"], ["windows"], ... *)
   arch : string option;
   distro : string option;
-  hostname : string option;
+  product : string option;
+  product_variant : string option;
+  major : int;                  (** 0 and 0 if the version is not known *)
+  minor : int;
   package_format : string option;
+  package_management : string option;
+  windows_systemroot : string option;
+  windows_current_control_set : string option;
+  hostname : string option;
+  osinfo : string option;       (** short ID of libosinfo *)
   filesystems : filesystem list;
+      (** what it mounts, by mountpoint *)
+  volumes : filesystem list;
+      (** all that belong to it, by device, also those that it does not
+          mount: swap; only with [details] *)
+  drive_mappings : (string * string) list;
+      (** of Windows: ["C"] and the device *)
+  applications : Guestfs.application2 list option;
+      (** [None]: not asked for *)
+  icon : string option;         (** a PNG file *)
 }
 
 type t = {
@@ -29,9 +48,19 @@ type t = {
       (** all filesystems, if no operating system was found *)
 }
 
-val gather : Guestfs.guestfs -> partial:bool -> t
+(** Each of these takes further calls to the appliance. *)
+type wanted = {
+  details : bool;               (** for programs *)
+  applications : bool;
+  icon : bool;
+}
+
+val gather : Guestfs.guestfs -> wanted -> partial:bool -> t
 (** [partial]: some device is closed, so it is no error if libguestfs cannot
     make sense of the others. Inspect what is open now. *)
+
+val version : operating_system -> string option
+(** [MAJOR.MINOR] *)
 
 val lines : t -> Types.findings -> string list
 (** For people: the systems, then the LUKS devices. *)

@@ -64,6 +64,10 @@ let ask (c : Cmdline.t) policy (found : Document.t) =
                   status = Preflight.exit_status preflight }
   | Online | Replies _ -> [], found
 
+let wanted (c : Cmdline.t) =
+  { Inspect.details = c.output_format <> Text;
+    applications = c.applications; icon = c.icon }
+
 (* What was asked for, separated by empty lines. *)
 let print_texts (c : Cmdline.t) { Document.findings; inspection; _ } asked =
   let outputs = List.concat [
@@ -122,7 +126,8 @@ let work (c : Cmdline.t) policy plan g =
           status = Report.exit_status findings } in
     let inspection =
       if c.inspect then
-        Some (Inspect.gather g ~partial:(Report.exit_status findings <> 0))
+        Some (Inspect.gather g (wanted c)
+                ~partial:(Report.exit_status findings <> 0))
       else None in
     let found = { found with inspection } in
     if c.output_format = Text then print_texts c found asked;
@@ -136,7 +141,12 @@ let work (c : Cmdline.t) policy plan g =
     { found with errors = found.errors @ errors; status })
 
 let report (c : Cmdline.t) (found : Document.t) =
-  if c.output_format = Json then print_document c found;
+  (match c.output_format with
+   | Text -> ()
+   | Json -> print_document c found
+   | Xml ->
+      Option.iter (fun inspection ->
+        print_string (Inspect_xml.document inspection)) found.inspection);
   Messages.debug "%.3f s: %s" (Timing.total ()) (Timing.text ());
   found.status
 

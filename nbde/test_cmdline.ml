@@ -53,6 +53,12 @@ let test_accepted () =
     (fun c -> c.output_format = Json);
   run "text" ["-a"; "a"; "--check"; "--output-format=text"]
     (fun c -> c.output_format = Text);
+  run "XML beside a file of keys"
+    ["-a"; "a"; "-i"; "--output-format=xml"; "--output-keys=k"]
+    (fun c -> c.output_format = Xml && not (c.applications || c.icon));
+  run "what else to inspect"
+    ["-a"; "a"; "-i"; "--applications"; "--icon"]
+    (fun c -> c.applications && c.icon);
   run "keys" ["-a"; "a"; "--output-keys"; "k"; "--force"] (fun c ->
     match c.output_keys with
     | Some { file = "k"; force = true; format = { name = "lines"; _ } } -> true
@@ -151,7 +157,7 @@ let test_printed () =
   prints "version" ["-V"] ("virt-nbde-unlock " ^ Package.version);
   prints "features" ["--machine-readable"] "virt-nbde-unlock\nlist\n";
   prints "short" ["--short-options"] "-V\n-a\n";
-  prints "long" ["--long-options"] "--add\n--blocksize\n"
+  prints "long" ["--long-options"] "--add\n--applications\n--blocksize\n"
 
 let test_refused () =
   refused "no disk" ["--list"] "no disk was given: use -a or -d";
@@ -178,6 +184,17 @@ let test_refused () =
     "option --force needs --output-keys or --export-requests";
   refused "keys format" ["-a"; "a"; "--check"; "--output-keys-format=lines"]
     "option --output-keys-format needs --output-keys";
+  let xml name words =
+    refused name (["-a"; "a"; "-i"; "--output-format=xml"] @ words)
+      "option --output-format=xml cannot be combined with other output on \
+       standard output" in
+  xml "XML beside a list" ["--list"];
+  xml "XML beside a check" ["--check"];
+  xml "XML among messages" ["--machine-readable"];
+  let uninspected option =
+    refused ("without --inspect: " ^ option) ["-a"; "a"; "--check"; option]
+      (Printf.sprintf "option %s needs --inspect" option) in
+  List.iter uninspected ["--output-format=xml"; "--applications"; "--icon"];
   let check name words = refused name (["-a"; "a"; "--check"] @ words) in
   check "key without certificate" ["--tang-key=k"]
     "option --tang-key needs --tang-cert";

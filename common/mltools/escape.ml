@@ -78,4 +78,15 @@ let lines =
 
 let utf8 = escape_with (fun _ -> true)
 
+(* XML 1.0 has no way to write these (section 2.2), or its readers change them
+ * (section 2.11), or they are controls all the same.
+ *)
+let not_in_xml code = control code || code = 0xfffe || code = 0xffff
+
+let xml_attribute = escape_with (fun code -> not (not_in_xml code))
+
+let xml =
+  let kept = [Char.code '\n'; Char.code '\t'] in
+  escape_with (fun code -> List.mem code kept || not (not_in_xml code))
+
 let width s = fold (fun n _ _ -> n + 1) 0 s

@@ -18,5 +18,14 @@ val lines : string -> string
 val utf8 : string -> string
 (** Only make it valid UTF-8: other bytes are escaped. *)
 
+val xml : string -> string
+(** For the text of an XML element, before markup is quoted: only control
+    characters (but line feeds and tabs), what XML 1.0 does not allow, and bytes
+    that are not UTF-8 are escaped. *)
+
+val xml_attribute : string -> string
+(** For the value of an XML attribute, where a reader makes spaces of line feeds
+    and tabs: they are escaped as well. *)
+
 val width : string -> int
 (** Number of characters, that is columns for most scripts. *)

@@ -27,7 +27,23 @@ let test_escape () =
     (Escape.text (Escape.text "\027\xff"));
   Testing.text "lines" "a\nb\\x0d" (Escape.lines "a\nb\r");
   Testing.text "only UTF-8" "\027\\xff" (Escape.utf8 "\027\xff");
+  let kept = "a\n\tb<]]>\xc3\xb6\xe2\x80\xae" in
+  Testing.text "XML" (kept ^ "\\x0d\\x1b\\u{ffff}\\u{9b}\\xff")
+    (Escape.xml (kept ^ "\r\027\xef\xbf\xbf\xc2\x9b\xff"));
+  Testing.text "XML attribute" "a\\x0a\\x09b\""
+    (Escape.xml_attribute "a\n\tb\"");
   Testing.number "width" 3 (Escape.width "a\xc3\xb6b")
+
+let test_base64 () =
+  let encoded name input expected =
+    Testing.text name expected (Base64.encode input) in
+  (* RFC 4648, section 10 *)
+  encoded "no byte" "" "";
+  encoded "one byte" "f" "Zg==";
+  encoded "two bytes" "fo" "Zm8=";
+  encoded "three bytes" "foo" "Zm9v";
+  encoded "six bytes" "foobar" "Zm9vYmFy";
+  encoded "high bytes" "\xff\xfe\xfd\x00" "//79AA=="
 
 let test_wrap () =
   let show = Testing.list (Printf.sprintf "%S") in
@@ -101,6 +117,7 @@ let test_progress () =
 
 let () =
   test_escape ();
+  test_base64 ();
   test_wrap ();
   test_sizes ();
   test_json ();
