@@ -3,8 +3,9 @@
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
 # --mount: the guest as guestfish has it, although its fstab calls its LUKS
-# devices sda2_crypt and luks-UUID; read-only; and every way in which a mount
-# can end leaves nothing behind.
+# devices by names that only its crypttab explains, one by UUID, one by a
+# partition; read-only; and every way in which a mount can end leaves nothing
+# behind.
 #
 # needs: appliance
 
@@ -18,9 +19,8 @@ start_tang one
 for name in root home; do
   bind two "$name" tang "$(tang_config one)"
 done
-sha256sum two.img > sum
 
-# What the reference has.
+# The reference changes the names, and says what is there.
 open_two ()
 {
   local name
@@ -34,14 +34,22 @@ open_two ()
 {
   echo run
   open_two 2
-  echo 'mount-ro /dev/mapper/root /'
+  echo 'mount /dev/mapper/root /'
+  printf 'write /etc/fstab "%s\\n%s\\n%s\\n"\n' \
+    '/dev/mapper/sda2_crypt / ext4 errors=remount-ro 0 1' \
+    "UUID=$(uuid_of two-boot) /boot ext4 defaults 0 2" \
+    '/dev/mapper/its-home_1 /home ext4 defaults 0 2'
+  printf 'write /etc/crypttab "%s\\n%s\\n"\n' \
+    "sda2_crypt UUID=$(luks_uuid two root) none luks" \
+    'its-home_1  /dev/vda3  none luks'
   echo 'mount-ro /dev/sda1 /boot'
   echo 'mount-ro /dev/mapper/home /home'
   echo 'tar-out / expected.tar'
-} | guestfish --ro --format=raw -a two.img --keys-from-stdin ||
+} | guestfish --format=raw -a two.img --keys-from-stdin ||
   fail 'guestfish does not open the guest'
 mkdir expected
 tar -C expected -xpf expected.tar --numeric-owner
+sha256sum two.img > sum
 
 mount_two ()
 {
