@@ -18,7 +18,7 @@ copy_tree ()
      ! -path './autom4te.cache/*' ! -path '*/.deps/*' ! -path '*/core*' \
      ! -path './po/locale/*' ! -path './po/*.pot-t' \
      ! -name '*.[oa]' ! -name '*.cm*' ! -name '*~' ! -name '*.log' \
-     ! -name '*.trs' ! -name '*.1' ! -name Makefile ! -name Makefile.in \
+     ! -name '*.trs' ! -name '*.[17]' ! -name Makefile ! -name Makefile.in \
      ! -name configure ! -name aclocal.m4 ! -name config.h \
      ! -name config.h.in ! -name config.status ! -name stamp-h1 \
      ! -name run ! -name .depend ! -name .dirstamp ! -name '*.tar.xz' \

@@ -26,6 +26,7 @@ root=$TMPDIR/root/usr
 for file in \
   bin/virt-nbde-unlock \
   share/man/man1/virt-nbde-unlock.1 \
+  share/man/man7/virt-nbde-unlock-recipes.7 \
   share/bash-completion/completions/virt-nbde-unlock \
   share/locale/de/LC_MESSAGES/virt-nbde-unlock.mo \
   share/doc/virt-nbde-unlock/README.md \
