@@ -77,14 +77,16 @@ sed -n 's/^| `\([a-z_]*\)` |.*/\1/p' "$top_srcdir/docs/json.md" |
   sort -u > rows
 same fields rows 'the fields of the schema' 'those of docs/json.md'
 
-podchecker -warnings -warnings "$pod" > podchecker.log 2>&1 ||
+recipes=$top_srcdir/nbde/virt-nbde-unlock-recipes.pod
+podchecker -warnings -warnings "$pod" "$recipes" > podchecker.log 2>&1 ||
   fail "podchecker: $(cat podchecker.log)"
 ! grep -q WARNING podchecker.log || fail "podchecker: $(cat podchecker.log)"
 
 # Commands in documents, with the lines that continue them.
-documents=("$top_srcdir"/README.md "$top_srcdir"/docs/*.md "$pod")
+documents=("$top_srcdir"/README.md "$top_srcdir"/docs/*.md "$pod" "$recipes")
 sed -e ':a' -e '/\\$/N; s/\\\n *//; ta' "${documents[@]}" |
   grep -E '^ *(\$ )?(sudo )?(\./run )?virt-nbde-unlock ' |
+  sed 's/ \(|\|--\) .*//' |
   grep -oE -e ' --?[A-Za-z][a-z-]*' | tr -d ' ' | sort -u > used
 [ -s used ] || fail 'no command was found in the documents'
 while read -r option; do
