@@ -11,46 +11,54 @@ open Types
 
 module Names = Set.Make (String)
 
-type seen = Names.t
+(* Everything that was looked at, and in which order the devices came last. *)
+type seen = {
+  looked : Names.t;
+  listed : string list;
+}
 
-let nothing = Names.empty
+let nothing = { looked = Names.empty; listed = [] }
 
-let was_seen seen name = Names.mem name seen
+let was_seen seen name = Names.mem name seen.looked
+
+let in_order seen = seen.listed
 
 let logical_volumes (g : Guestfs.guestfs) =
   if g#feature_available [| "lvm2" |] then Array.to_list (g#lvs ()) else []
 
-(* libguestfs cannot list them while a volume group lacks one of its devices.
- * What was opened is known all the same.
+let is_digit c = c >= '0' && c <= '9'
+
+(* Is it a partition of this disk?  The kernel names them so; the appliance
+ * would have to be asked for each.
  *)
-let mapped (g : Guestfs.guestfs) opened =
-  try Array.to_list (g#list_dm_devices ())
-  with Guestfs.Error message ->
-    Signals.check ();
-    g#ping_daemon ();
-    Messages.debug "list_dm_devices: %s" (Appliance.first_line message);
-    List.rev_map (fun name -> "/dev/mapper/" ^ name) opened
+let is_partition_of disk name =
+  let last = disk.[String.length disk - 1] in
+  let prefix = if is_digit last then disk ^ "p" else disk in
+  let length = String.length prefix in
+  String.starts_with ~prefix name
+  && String.length name > length
+  && String.for_all is_digit
+       (String.sub name length (String.length name - length))
 
 (* A disk that has partitions holds no LUKS header of its own, though an old
- * one may not have been overwritten in full.
+ * one may not have been overwritten in full.  Of what is mapped, we know what
+ * we have opened; list_dm_devices would run lvs again for each.
  *)
 let candidates (g : Guestfs.guestfs) opened =
   (* Asked first, since that waits until udev has made all devices. *)
   let partitions = Array.to_list (g#list_partitions ()) in
-  let partitioned = Names.of_list (List.map g#part_to_dev partitions) in
   let whole names =
-    List.filter (fun name -> not (Names.mem name partitioned))
+    List.filter (fun disk ->
+      not (List.exists (is_partition_of disk) partitions))
       (Array.to_list names) in
+  let mapped = List.map (fun name -> "/dev/mapper/" ^ name) opened in
   List.concat [
     List.map (fun name -> Whole_disk, name) (whole (g#list_devices ()));
     List.map (fun name -> Partition, name) partitions;
     List.map (fun name -> Md_array, name) (whole (g#list_md_devices ()));
     List.map (fun name -> Logical_volume, name) (logical_volumes g);
-    List.map (fun name -> Mapped, name) (mapped g opened);
+    List.map (fun name -> Mapped, name) (List.sort compare mapped);
   ]
-
-let names g ~opened =
-  Timing.step Discover (fun () -> List.map snd (candidates g opened))
 
 (* Load a header of size bytes, or None if it is not LUKS. *)
 let load ~device ~size fetch =
@@ -94,17 +102,60 @@ let read_detached (g : Guestfs.guestfs) kind name file =
       | None -> fail (s_"is not a LUKS header"))
   with Unix.Unix_error (code, _, _) -> fail (Unix.error_message code)
 
+(* Before a call of the appliance reads from a device it runs a process that
+ * waits for udev, which takes longer than the reading.  So more is read than
+ * is asked for.
+ *)
+let first_read = 64 * 1024
+let read_ahead = 1024 * 1024
+
+let reader (g : Guestfs.guestfs) name =
+  let start = ref 0L and data = ref "" in
+  fun offset length ->
+    let skip = Int64.sub offset !start in
+    let needed = Int64.add skip (Int64.of_int length) in
+    if skip >= 0L && needed <= Int64.of_int (String.length !data) then
+      String.sub !data (Int64.to_int skip) length
+    else (
+      let ahead = if offset = 0L then first_read else read_ahead in
+      start := offset;
+      data := g#pread_device name (max length ahead) offset;
+      String.sub !data 0 (min length (String.length !data))
+    )
+
 let magic = "LUKS\xba\xbe"
 
-(* blkid finds an old secondary header before a filesystem, file does not. *)
-let filesystem_words = ["filesystem"; "XFS"; "swap"; "LVM2"]
+let begins_with_luks first = String.starts_with ~prefix:magic first
 
-(* A device that was formatted anew may keep a secondary LUKS2 header, whose
- * place the new contents has not reached yet.
+(* What can be told from the first block of a device: texts, and where. *)
+let first_block = 4096
+let signatures = [
+  "ext2, ext3 or ext4", [1080, "\x53\xef"; 1049, "\000\000\000"];
+  "XFS", [0, "XFSB"];
+  "LVM2", [512, "LABELONE"];
+  "swap", [4086, "SWAPSPACE2"];
+  "FAT", [82, "FAT32   "];
+  "FAT", [54, "FAT16   "];
+  "NTFS", [3, "NTFS    "];
+]
+
+let contents first =
+  let is_at (offset, text) =
+    let length = String.length text in
+    String.length first >= offset + length
+    && String.sub first offset length = text in
+  List.find_map (fun (name, texts) ->
+    if List.for_all is_at texts then Some name else None)
+    signatures
+
+(* The same for what begins later, when a secondary header was found.  blkid
+ * finds that before a filesystem, file does not.
  *)
-let is_left_over (g : Guestfs.guestfs) name =
-  if g#pread_device name (String.length magic) 0L = magic then false
-  else (
+let filesystem_words = ["filesystem"; "Filesystem"; "XFS"; "swap"; "LVM2"]
+
+let is_left_over (g : Guestfs.guestfs) name first =
+  not (begins_with_luks first)
+  && (
     let contents = g#file name in
     let words = String.split_on_char ' ' contents in
     let found = List.exists (fun w -> List.mem w filesystem_words) words in
@@ -114,19 +165,30 @@ let is_left_over (g : Guestfs.guestfs) name =
     found
   )
 
-(* The header, or None if the device is not LUKS. *)
-let read_header (g : Guestfs.guestfs) headers (kind, name) =
-  match List.assoc_opt name headers with
-  | Some file -> Some (read_detached g kind name file)
+(* The header, or None if the device is not LUKS.  A device that was formatted
+ * anew may keep a secondary LUKS2 header, whose place the new contents has not
+ * reached yet: it is not looked for.
+ *)
+let read_attached (g : Guestfs.guestfs) kind name =
+  let fetch = reader g name in
+  let first = fetch 0L first_block in
+  match if begins_with_luks first then None else contents first with
+  | Some contents ->
+     Messages.debug "%s: is %s" name contents;
+     None
   | None ->
      let size = g#blockdev_getsize64 name in
-     let fetch offset length = g#pread_device name length offset in
      match load ~device:name ~size fetch with
      | None -> None
-     | Some _ when is_left_over g name -> None
+     | Some _ when is_left_over g name first -> None
      | Some (luks, info) ->
         Some { name; kind; size; luks; info; detached = None }
-     | exception Clevis.Error _ when is_left_over g name -> None
+     | exception Clevis.Error _ when is_left_over g name first -> None
+
+let read_header g headers (kind, name) =
+  match List.assoc_opt name headers with
+  | Some file -> Some (read_detached g kind name file)
+  | None -> read_attached g kind name
 
 type looked =
   | Luks of device
@@ -156,12 +218,17 @@ let look (g : Guestfs.guestfs) headers (kind, name) =
 
 let scan g ~headers ~opened seen =
   Timing.step Discover @@ fun () ->
+  let listed = candidates g opened in
   let unseen =
-    List.filter (fun (_, name) -> not (Names.mem name seen))
-      (candidates g opened) in
+    List.filter (fun (_, name) -> not (was_seen seen name)) listed in
   let looked = List.map (look g headers) unseen in
   let devices =
     List.filter_map (function Luks d -> Some d | _ -> None) looked in
   let refused =
     List.filter_map (function Refused r -> Some r | _ -> None) looked in
-  devices, refused, Names.union seen (Names.of_list (List.map snd unseen))
+  let names = List.map snd in
+  let seen = {
+    looked = Names.union seen.looked (Names.of_list (names unseen));
+    listed = names listed;
+  } in
+  devices, refused, seen

@@ -22,6 +22,6 @@ val scan :
 
 val was_seen : seen -> string -> bool
 
-val names : Guestfs.guestfs -> opened:string list -> string list
-(** All block devices that may be LUKS, in the order of {!Types.kind}; within a
-    kind as libguestfs lists them. *)
+val in_order : seen -> string list
+(** All block devices that may be LUKS, as they were listed last: in the order
+    of {!Types.kind}; within a kind as libguestfs lists them. *)

@@ -64,9 +64,13 @@ let given f =
   | "" -> None
   | text -> Some text
 
+(* Only a subvolume is not named as its device. *)
 let size_of (g : Guestfs.guestfs) mountable =
   told ~default:None (fun () ->
-    Some (g#blockdev_getsize64 (g#mountable_device mountable)))
+    let device =
+      if String.starts_with ~prefix:"/dev/" mountable then mountable
+      else g#mountable_device mountable in
+    Some (g#blockdev_getsize64 device))
 
 let canonical (g : Guestfs.guestfs) device =
   told ~default:device (fun () -> g#canonical_device_name device)

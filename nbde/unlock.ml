@@ -325,9 +325,9 @@ let rec rounds g plan ~quick ~all progress =
   )
   else progress
 
-(* In the order in which all devices are listed now. *)
-let in_order g ~opened findings =
-  let names = List.mapi (fun i name -> name, i) (Discover.names g ~opened) in
+(* In the order in which all devices were listed when nothing new was found. *)
+let in_order seen findings =
+  let names = List.mapi (fun i name -> name, i) (Discover.in_order seen) in
   let rank name = Option.value (List.assoc_opt name names) ~default:max_int in
   let compare_outcomes a b =
     compare (rank a.device.name) (rank b.device.name) in
@@ -345,7 +345,7 @@ let open_all g plan ~quick ~all =
   let progress =
     rounds g plan ~quick ~all { seen = Discover.nothing; taken = []; so_far } in
   check_headers progress.seen plan.headers;
-  in_order g ~opened:progress.taken progress.so_far
+  in_order progress.seen progress.so_far
 
 let look g plan judge =
   let devices, refused, seen =

@@ -41,7 +41,7 @@ nbde --format=raw -a reformatted.img -a primary.img -a secondary.img \
   --tang-allow 127.0.0.1 --check -i -v
 assert_status 0
 assert_stdout_lacks "$(uuid_of reformatted)"
-assert_stderr_matches '/dev/sda: is now .*ext4 filesystem'
+assert_stderr_matches '/dev/sda: is ext2, ext3 or ext4'
 assert_stdout_matches "^/dev/sdb $(uuid_of primary): token 0, keyslot 1"
 assert_stderr_has '/dev/sdb: the primary LUKS2 header is damaged'
 assert_stdout_matches "^/dev/sdc $(uuid_of secondary): token 0, keyslot 1"
