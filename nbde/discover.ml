@@ -11,13 +11,21 @@ open Types
 
 module Names = Set.Make (String)
 
+(* Block devices that are there without LVM and without an open LUKS device. *)
+type hardware = {
+  disks : string array;
+  partitions : string list;
+  arrays : string array;
+}
+
 (* Everything that was looked at, and in which order the devices came last. *)
 type seen = {
   looked : Names.t;
   listed : string list;
+  hardware : hardware option;
 }
 
-let nothing = { looked = Names.empty; listed = [] }
+let nothing = { looked = Names.empty; listed = []; hardware = None }
 
 let was_seen seen name = Names.mem name seen.looked
 
@@ -40,24 +48,33 @@ let is_partition_of disk name =
   && String.for_all is_digit
        (String.sub name length (String.length name - length))
 
+(* Disks do not come and go while the appliance runs, and partitions only with
+ * the arrays that they are on.
+ *)
+let list_hardware (g : Guestfs.guestfs) = function
+  | Some hardware when g#list_md_devices () = hardware.arrays -> hardware
+  | Some _ | None ->
+     (* Asked first, since that waits until udev has made all devices. *)
+     let partitions = Array.to_list (g#list_partitions ()) in
+     { partitions; disks = g#list_devices (); arrays = g#list_md_devices () }
+
 (* A disk that has partitions holds no LUKS header of its own, though an old
  * one may not have been overwritten in full.  Of what is mapped, we know what
  * we have opened; list_dm_devices would run lvs again for each.
  *)
-let candidates (g : Guestfs.guestfs) opened =
-  (* Asked first, since that waits until udev has made all devices. *)
-  let partitions = Array.to_list (g#list_partitions ()) in
+let candidates g { disks; partitions; arrays } opened =
   let whole names =
     List.filter (fun disk ->
       not (List.exists (is_partition_of disk) partitions))
       (Array.to_list names) in
   let mapped = List.map (fun name -> "/dev/mapper/" ^ name) opened in
+  let all kind = List.map (fun name -> kind, name) in
   List.concat [
-    List.map (fun name -> Whole_disk, name) (whole (g#list_devices ()));
-    List.map (fun name -> Partition, name) partitions;
-    List.map (fun name -> Md_array, name) (whole (g#list_md_devices ()));
-    List.map (fun name -> Logical_volume, name) (logical_volumes g);
-    List.map (fun name -> Mapped, name) (List.sort compare mapped);
+    all Whole_disk (whole disks);
+    all Partition partitions;
+    all Md_array (whole arrays);
+    all Logical_volume (logical_volumes g);
+    all Mapped (List.sort compare mapped);
   ]
 
 (* Load a header of size bytes, or None if it is not LUKS. *)
@@ -218,7 +235,8 @@ let look (g : Guestfs.guestfs) headers (kind, name) =
 
 let scan g ~headers ~opened seen =
   Timing.step Discover @@ fun () ->
-  let listed = candidates g opened in
+  let hardware = list_hardware g seen.hardware in
+  let listed = candidates g hardware opened in
   let unseen =
     List.filter (fun (_, name) -> not (was_seen seen name)) listed in
   let looked = List.map (look g headers) unseen in
@@ -230,5 +248,6 @@ let scan g ~headers ~opened seen =
   let seen = {
     looked = Names.union seen.looked (Names.of_list (names unseen));
     listed = names listed;
+    hardware = Some hardware;
   } in
   devices, refused, seen
