@@ -19,7 +19,7 @@ set -u -o pipefail
 
 if [ -z "${top_builddir-}" ]; then
   top_srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-  for top_builddir in "$top_srcdir" "$top_srcdir"/build/test \
+  for top_builddir in "$top_srcdir" "$top_srcdir"/build{,/test} \
                       "$top_srcdir"/build/*; do
     [ ! -x "$top_builddir/nbde/virt-nbde-unlock" ] || break
   done
