@@ -3,20 +3,18 @@
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
 # Many bindings on many servers in one call, against as many bare requests by
-# curl to the same servers with the same number under way at a time.  Prints a
-# table in Markdown.
+# curl to the same servers with the same number under way at a time.
 #
 # timeout: 1800
 
-. "$(dirname "$0")/../functions.sh"
+. "$(dirname "$0")/common.sh"
 
-requires curl jq
+requires curl
 requires_tang
 
 bindings=${BENCH_BINDINGS:-500}
 servers=20
 parallel=2                      # at a time to one server
-rounds=${BENCH_ROUNDS:-5}
 ours=$top_builddir/tests/bench/many-bindings
 [ -x "$ours" ] || fail "$ours was not built"
 
@@ -41,34 +39,25 @@ for ((i = 0; i < bindings; i++)); do
   printf 'data-binary = "@point.jwk"\noutput = /dev/null\nfail\n'
 done > requests.conf
 
-seconds ()
+ours ()
 {
-  local start=$EPOCHREALTIME
-  "$@" || fail "$*"
-  bc -l <<< "$EPOCHREALTIME - $start"
-}
-
-for ((i = 0; i < rounds; i++)); do
   "$ours" "$bindings" $parallel "${arguments[@]}" > result ||
     fail 'not all were recovered'
   read -r time memory < result
-  echo "$time" >> ours
-  echo "$memory" >> memory
-  seconds curl -s --parallel --parallel-immediate \
-    --parallel-max $((servers * parallel)) -K requests.conf >> curl
-done
-median () { sort -n "$1" | sed -n "$(((rounds + 1) / 2))p"; }
+  echo "$time" >> ours.samples
+  bc -l <<< "$memory / $bindings" >> memory.samples
+}
+theirs ()
+{
+  sample theirs curl -s --parallel --parallel-immediate \
+    --parallel-max $((servers * parallel)) -K requests.conf
+}
+in_turn ours theirs
 
-echo "# $bindings bindings on $servers servers"
-echo
-echo "Median of $rounds rounds, $parallel requests at a time to each server."
-echo
-echo '| program | time |'
-echo '|---|---|'
-LC_ALL=C printf '| all bindings, recovered and compared | %.2f s |\n' \
-  "$(median ours)"
-LC_ALL=C printf '| as many bare requests by curl | %.2f s |\n' "$(median curl)"
-echo
-echo "ours / curl: **$(bc -l <<< "scale = 2; $(median ours) / $(median curl)")**"
-echo
-echo "Memory: $(bc <<< "$(median memory) / $bindings") KiB for each binding."
+echo "## $bindings bindings on $servers servers"
+table "$parallel requests at a time to each server"
+row 'all bindings, recovered and compared' ours 2 s
+row 'as many bare requests by curl' theirs 2 s
+row 'memory for each binding' memory 1 KiB
+printf '\nours / curl: **%s**\n' \
+  "$(number 2 "$(median ours) / $(median theirs)")"
