@@ -253,6 +253,8 @@ let configure (g : Guestfs.guestfs) settings =
   if settings.verbose then g#set_verbose true;
   if settings.trace then g#set_trace true;
   g#set_network settings.network;
+  (* What is written to an overlay need not reach it. *)
+  g#set_autosync settings.writable;
   let memsize =
     match settings.memsize with
     | Some memsize -> memsize

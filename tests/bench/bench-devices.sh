@@ -60,7 +60,6 @@ peak ()
   echo "$kib"
 }
 
-# Options of libguestfs, whose time is not ours.
 ours ()
 {
   local process
