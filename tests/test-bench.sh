@@ -25,7 +25,7 @@ assert_status 0
 # Every target has a value, and is met or missed.
 for target in 'from exec to the first call of libguestfs' \
     'clevis luks pass / header-to-key, both keyslots cheap' \
-    'header-to-key without what the server takes' \
+    'header-to-key without its start and the server' \
     'bound guest / unencrypted guest' \
     'guestfish with the passphrase / virt-nbde-unlock, argon2id 1 GiB' \
     'clevis in the appliance / virt-nbde-unlock, cheap first keyslot' \

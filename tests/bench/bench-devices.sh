@@ -6,8 +6,9 @@
 # cryptsetup_open with the passphrase on the devices' own headers, whose
 # keyslots are cheap.
 #
-# BENCH_DEVICES   numbers of devices (1 2 4 8); one run more is made with
-#                 BENCH_MOST devices (48), for the memory
+# BENCH_DEVICES   numbers of devices (1 2 4 8)
+# BENCH_MOST      devices of one run more (48), for the memory; their keys are
+#                 recovered, but they are not opened, which takes minutes
 #
 # timeout: 3600
 
@@ -55,21 +56,23 @@ peak ()
   local line kib=0
   while read -r line < <(grep -s '^VmHWM:' "/proc/$1/status"); do
     read -r _ kib _ <<< "$line"
-    sleep 0.02
+    sleep 0.2
   done
   echo "$kib"
 }
 
+#   ours NUMBER ACTION STATE
 ours ()
 {
-  local process
+  local process opened
   "$VIRT_NBDE_UNLOCK" --format=raw -a "disk$1.img" --tang-allow 127.0.0.1 \
-    --inspect --output-format=json > ours.out 2> ours.err </dev/null &
+    "$2" --output-format=json > ours.out 2> ours.err </dev/null &
   process=$!
   peak $process >> "memory-$1.samples"
   wait $process || { cat ours.err >&2; fail "$1 devices"; }
-  [ "$(jq '[.devices[] | select(.state == "opened")] | length' ours.out)" = "$1" ] ||
-    fail "not all of $1 devices were opened"
+  opened=$(jq --arg state "$3" \
+             '[.devices[] | select(.state == $state)] | length' ours.out)
+  assert_equal "$1" "$opened" "devices that are $3"
   step_sample "unlock-$1" ours.out \
     discover header exchange verify open rescan
   jq .timings.total ours.out >> "whole-$1.samples"
@@ -96,11 +99,11 @@ plain ()
 }
 functions=(plain)
 for n in "${numbers[@]}"; do
-  eval "ours_$n () { ours $n; }"
+  eval "ours_$n () { ours $n --inspect opened; }"
   functions+=("ours_$n")
 done
 in_turn "${functions[@]}"
-ours "$most"
+ours "$most" --check recovered
 
 echo '## More devices in one guest'
 table 'steps discover to rescan of virt-nbde-unlock'
@@ -119,10 +122,11 @@ target 'each further device / cryptsetup_open of one' \
 
 printf '\n## Memory of the process, without qemu\n'
 table 'at most'
-for n in "${numbers[@]}" "$most"; do
+for n in "${numbers[@]}"; do
   row "$n LUKS devices" "memory-$n" 0 KiB
   plot_data memory "$n" "$(median "memory-$n")"
 done
+row "$most LUKS devices, keys recovered only" "memory-$most" 0 KiB
 for n in "${numbers[@]}"; do
   grep "^$n " plain.sums | cut -d' ' -f2 > "sum-$n.samples"
   plot_data growth "$n" "$(median "unlock-$n")" "$(median "sum-$n")"
