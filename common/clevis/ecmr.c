@@ -108,6 +108,7 @@ struct calc {
   const struct curve *curve;
   const EC_GROUP *group;
   BN_CTX *ctx;
+  bool exhausted;               /* no point is wrong, memory was short */
 };
 
 static int
@@ -154,11 +155,17 @@ get_number (struct calc *calc, const json_t *jwk, const char *member)
   BIGNUM *number = BN_CTX_get (calc->ctx);
   const json_t *text = json_object_get (jwk, member);
 
-  if (bytes == NULL || number == NULL || !json_is_string (text) ||
-      jose_b64_dec (text, NULL, 0) != calc->curve->bytes ||
-      jose_b64_dec (text, bytes->data, bytes->len) != calc->curve->bytes)
-    return NULL;
-  return BN_bin2bn (bytes->data, (int) calc->curve->bytes, number);
+  if (bytes == NULL || number == NULL)
+    calc->exhausted = true;
+  else if (json_is_string (text) &&
+           jose_b64_dec (text, NULL, 0) == calc->curve->bytes &&
+           jose_b64_dec (text, bytes->data, bytes->len) ==
+           calc->curve->bytes) {
+    number = BN_bin2bn (bytes->data, (int) calc->curve->bytes, number);
+    calc->exhausted |= number == NULL;
+    return number;
+  }
+  return NULL;
 }
 
 static bool
@@ -232,16 +239,21 @@ generate (struct calc *calc, BIGNUM *d)
   return point;
 }
 
-/* The ephemeral key with its private part, in locked memory. */
+/* The ephemeral key with its private part.  Only that goes to locked memory,
+ * of which there may be little for many keys.
+ */
 static json_t *
 private_jwk (struct calc *calc, const EC_POINT *point, const BIGNUM *d)
 {
-  SECRET_JSON_SCOPE;
   json_t *jwk = put_point (calc, point);
 
-  if (jwk != NULL && put_number (calc, jwk, "d", d) &&
-      json_object_set_new (jwk, "alg", json_string ("ECMR")) == 0)
-    return jwk;
+  if (jwk != NULL &&
+      json_object_set_new (jwk, "alg", json_string ("ECMR")) == 0) {
+    SECRET_JSON_SCOPE;
+
+    if (put_number (calc, jwk, "d", d))
+      return jwk;
+  }
   json_decref (jwk);
   return NULL;
 }
@@ -250,7 +262,7 @@ json_t *
 ecmr_random (const char *curve, struct clevis_error *err)
 {
   CLEANUP_JSON json_t *jwk = json_pack ("{s:s}", "crv", curve);
-  CALC calc = { NULL, NULL, NULL };
+  CALC calc = { .ctx = NULL };
   CLEANUP_POINT EC_POINT *point = NULL;
   json_t *key = NULL;
 
@@ -266,7 +278,7 @@ ecmr_random (const char *curve, struct clevis_error *err)
 json_t *
 ecmr_blind (const json_t *epk, json_t **eph, struct clevis_error *err)
 {
-  CALC calc = { NULL, NULL, NULL };
+  CALC calc = { .ctx = NULL };
   CLEANUP_POINT EC_POINT *c = NULL;
   CLEANUP_POINT EC_POINT *e = NULL;
   json_t *key, *request = NULL;
@@ -284,8 +296,11 @@ ecmr_blind (const json_t *epk, json_t **eph, struct clevis_error *err)
   if (c != NULL && EC_POINT_add (calc.group, c, c, e, calc.ctx) == 1)
     request = put_point (&calc, c);
   if (request == NULL) {
-    clevis_error_set (err, CLEVIS_ERR_TOKEN,
-                      _("epk is not a point of its curve"));
+    if (calc.exhausted)
+      clevis_error_errno (err, ENOMEM, _("locked memory"));
+    else
+      clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                        _("epk is not a point of its curve"));
     json_decref (key);
     return NULL;
   }
@@ -302,13 +317,19 @@ unblind (struct calc *calc, const json_t *server, const json_t *eph,
   CLEANUP_POINT EC_POINT *s = get_point (calc, server);
   CLEANUP_POINT EC_POINT *k = get_point (calc, y);
   const BIGNUM *d = get_number (calc, eph, "d");
+  json_t *jwk = NULL;
 
-  if (s == NULL || k == NULL || d == NULL ||
-      EC_POINT_mul (calc->group, s, NULL, s, d, calc->ctx) != 1 ||
-      EC_POINT_invert (calc->group, s, calc->ctx) != 1 ||
-      EC_POINT_add (calc->group, k, k, s, calc->ctx) != 1)
+  if (s == NULL || k == NULL || d == NULL)
     return NULL;
-  return put_point (calc, k);
+  if (EC_POINT_mul (calc->group, s, NULL, s, d, calc->ctx) == 1 &&
+      EC_POINT_invert (calc->group, s, calc->ctx) == 1 &&
+      EC_POINT_add (calc->group, k, k, s, calc->ctx) == 1) {
+    if (EC_POINT_is_at_infinity (calc->group, k))
+      return NULL;
+    jwk = put_point (calc, k);
+  }
+  calc->exhausted |= jwk == NULL;
+  return jwk;
 }
 
 json_t *
@@ -317,8 +338,8 @@ ecmr_unblind (const json_t *server, const json_t *eph, const json_t *reply,
 {
   CLEANUP_JSON json_t *y = ecmr_public (reply, _("the reply"),
                                         CLEVIS_ERR_REPLY, err);
-  CALC calc = { NULL, NULL, NULL };
-  json_t *k;
+  CALC calc = { .ctx = NULL };
+  json_t *k = NULL;
 
   if (y == NULL)
     return NULL;
@@ -328,9 +349,13 @@ ecmr_unblind (const json_t *server, const json_t *eph, const json_t *reply,
                       ecmr_curve (y), ecmr_curve (server));
     return NULL;
   }
-  k = calc_begin (&calc, server) == 0 ?
-    unblind (&calc, server, eph, y) : NULL;
-  if (k == NULL)
+  if (calc_begin (&calc, server) == 0)
+    k = unblind (&calc, server, eph, y);
+  else
+    calc.exhausted = true;
+  if (k == NULL && calc.exhausted)
+    clevis_error_errno (err, ENOMEM, _("locked memory"));
+  else if (k == NULL)
     clevis_error_set (err, CLEVIS_ERR_REPLY,
                       _("the reply is not a usable point of %s"),
                       ecmr_curve (server));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * The McCallum-Relyea exchange on elliptic curves, by libjose: what makes a
- * Tang request blind, and what makes a key of the reply.  Points are JWKs
+ * The McCallum-Relyea exchange on elliptic curves: what makes a Tang request
+ * blind, and what makes a key of the reply.  Points are JWKs
  * (RFC 7517, RFC 7518 section 6.2).
  *
  *   C  epk, public key of the encryption     S  exchange key of the server
@@ -31,7 +31,8 @@ extern const char *ecmr_curve (const json_t *jwk);
 /* Make an ephemeral key E on C's curve and the blinded request X.
  *
  *   epk  C, from ecmr_public
- *   eph  set to E with its private part, in locked memory; the caller frees
+ *   eph  set to E with its private part, which alone is in locked memory; the
+ *        caller frees
  *
  * Returns X, or NULL: CLEVIS_ERR_TOKEN (C is no point of its curve) or
  * CLEVIS_ERR_SYSTEM.
@@ -51,7 +52,7 @@ extern json_t *ecmr_random (const char *curve, struct clevis_error *err);
  *   reply   Y, as the server sent it; only its public part is used
  *
  * Returns K, or NULL with CLEVIS_ERR_REPLY: the reply is not a point of the
- * curve, or the point at infinity comes out.
+ * curve, or the point at infinity comes out; or with CLEVIS_ERR_SYSTEM.
  */
 extern json_t *ecmr_unblind (const json_t *server, const json_t *eph,
                              const json_t *reply, struct clevis_error *err);

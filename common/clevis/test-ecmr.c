@@ -12,6 +12,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <jose/b64.h>
 #include <jose/jose.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/obj_mac.h>
 
@@ -420,6 +421,68 @@ test_epk_off_the_curve (void **state)
   assert_error (&err, CLEVIS_ERR_TOKEN, "not a point of its curve");
 }
 
+/* Take all of the locked memory, in pieces that are a list. */
+static void *
+take_locked_memory (void)
+{
+  void *list = NULL, **piece;
+  size_t size;
+
+  for (size = 1 << 22; size >= 32; size /= 2)
+    while ((piece = OPENSSL_secure_malloc (size)) != NULL) {
+      *piece = list;
+      list = piece;
+    }
+  return list;
+}
+
+static void
+give_locked_memory (void *list)
+{
+  void *next;
+
+  for (; list; list = next) {
+    next = *(void **) list;
+    OPENSSL_secure_free (list);
+  }
+}
+
+/* It is neither the token's fault nor the server's, and passes. */
+static void
+test_locked_memory_is_short (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_ERROR struct clevis_error err2 = CLEVIS_ERROR_INIT;
+  CLEANUP_ERROR struct clevis_error err3 = CLEVIS_ERROR_INIT;
+  FIXTURE f = blind ("P-521");
+  CLEANUP_JSON json_t *y = tang_answer (f.key, f.x);
+  CLEANUP_JSON json_t *k = NULL, *eph = NULL;
+  void *taken = take_locked_memory ();
+
+  assert_non_null (taken);
+  assert_null (ecmr_unblind (f.server, f.eph, y, &err));
+  assert_null (ecmr_blind (f.epk, &eph, &err2));
+  assert_null (eph);
+  give_locked_memory (taken);
+  assert_error (&err, CLEVIS_ERR_SYSTEM, "locked memory");
+  assert_error (&err2, CLEVIS_ERR_SYSTEM, "ephemeral key");
+  k = ecmr_unblind (f.server, f.eph, y, &err3);
+  assert_no_error (&err3);
+  assert_non_null (k);
+}
+
+/* So that thousands of ephemeral keys fit into the locked memory. */
+static void
+test_only_d_is_in_locked_memory (void **state)
+{
+  const size_t before = CRYPTO_secure_used ();
+  FIXTURE f = blind ("P-521");
+
+  assert_true (CRYPTO_secure_allocated (member (f.eph, "d")));
+  assert_false (CRYPTO_secure_allocated (member (f.eph, "x")));
+  assert_in_range (CRYPTO_secure_used () - before, 89, 512);
+}
+
 int
 main (void)
 {
@@ -440,6 +503,8 @@ main (void)
     cmocka_unit_test (test_public_copies_only_what_it_knows),
     cmocka_unit_test (test_public_raises_the_code_it_is_given),
     cmocka_unit_test (test_epk_off_the_curve),
+    cmocka_unit_test (test_locked_memory_is_short),
+    cmocka_unit_test (test_only_d_is_in_locked_memory),
   };
 
   return run_unit_tests (ecmr);
