@@ -299,13 +299,14 @@ let tell_janitor (g : Guestfs.guestfs) folder janitor =
 exception Too_small of Memory.need
 
 let launched ?janitor settings guest f =
+  Signals.spare_children false;
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (first_line message) in
   let folder = lazy (make_folder 100) in
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
-    Signals.spare_children ();
+    Signals.spare_children true;
     Timing.step Shutdown g#close;
     if Lazy.is_val folder then remove_folder (Lazy.force folder) in
   Fun.protect ~finally (fun () ->

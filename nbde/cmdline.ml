@@ -27,6 +27,7 @@ type t = {
   mount : Mount.settings option;
   output_format : output_format;
   output_keys : Keyfile.target option;
+  run : string list option;
   appliance : Appliance.settings;
   quick_open : bool;
   servers : Servers.settings;
@@ -68,6 +69,7 @@ let initial = {
     mount = None;
     output_format = Text;
     output_keys = None;
+    run = None;
     appliance = {
       memsize = None;
       smp = None;
@@ -248,6 +250,9 @@ and own_options () = [
   opt ["-q"; "--quiet"]
     (flag (fun c -> { c with quiet = true }))
     (s_"Print no progress messages");
+  opt ["--run"]
+    (flag (fun c -> { c with run = Some [] }))
+    (s_"Run the command after '--' with the keys");
   opt ["--short-options"]
     (Flag (fun _ -> raise (Print_only (listed (short_options (options ()))))))
     (s_"List the short options");
@@ -287,8 +292,8 @@ and help_text () =
  %s -a DISK|-d DOMAIN ACTION... [options]\n\
 \n\
 The actions are --list, --preflight, --check, --inspect, --mount,\n\
---output-keys and --export-requests; several may be given.  Below is a\n\
-summary of the options; %s(1) tells more.\n\
+--output-keys, --run and --export-requests; several may be given.  Below is\n\
+a summary of the options; %s(1) tells more.\n\
 \n\
 Options:\n\
 %s")
@@ -299,7 +304,7 @@ let features =
   let format { Keyfile.name; _ } = "output-keys-format/" ^ name in
   [Package.name; "list"; "preflight"; "check"; "inspect"; "applications";
    "icon"; "mount"; "rw";
-   "output-keys";
+   "output-keys"; "run";
    "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
    "header"]
   @ (if Clevis.Inside.is_known () then ["exchange-appliance"] else [])
@@ -328,6 +333,7 @@ let actions (c : t) =
     "inspect", c.inspect;
     "mount", c.mount <> None;
     "output-keys", c.output_keys <> None;
+    "run", c.run <> None;
     "export-requests", exports c;
   ]
 
@@ -372,6 +378,7 @@ let check_inspection c =
 (* What gets keys. *)
 let unlocks (c : t) =
   c.check || c.inspect || c.mount <> None || c.output_keys <> None
+  || c.run <> None
 
 (* Each run asks the servers in one way. *)
 let check_asking c =
@@ -382,8 +389,8 @@ let check_asking c =
     alone "--preflight";
   if exports c && unlocks c then alone "--export-requests";
   if imports c && not (unlocks c) then
-    usage (s_"option --import-replies needs --check, --inspect, --mount or \
-              --output-keys");
+    usage (s_"option --import-replies needs --check, --inspect, --mount, \
+              --output-keys or --run");
   if not (c.probe || c.preflight) then
     usage (s_"option --no-probe needs --preflight")
 
@@ -396,33 +403,42 @@ let check_inside (c : t) =
     if c.check then cannot "--check";
     if c.preflight then cannot "--preflight";
     if c.output_keys <> None then cannot "--output-keys";
+    if c.run <> None then cannot "--run";
     if c.servers <> Servers.default then cannot (s_"options about servers");
     if not c.appliance.network then cannot "--no-network"
   )
+
+let check_run (c : t) =
+  Option.iter Handover.check c.run;
+  if c.run <> None && c.mount <> None then
+    usage (s_"option --run cannot be combined with --mount")
 
 let check_command (c : t) =
   Guest_options.check c.guest ~disks:c.disks;
   if not (c.list || c.preflight || exports c || unlocks c || imports c) then
     usage (s_"no action was given: use one or more of --list, --preflight, \
-              --check, --inspect, --mount, --output-keys, --export-requests");
+              --check, --inspect, --mount, --output-keys, --run, \
+              --export-requests");
   check_asking c;
   check_inside c;
   check_inspection c;
+  check_run c;
   check_stdout c
 
 let finish p arguments =
   (match arguments, p.dangling with
-   | argument :: _, _ ->
+   | argument :: _, _ when p.command.run = None ->
       usage (sprintf (f_"'%s' is not an option; disks are given with -a")
                argument)
-   | [], Some option ->
+   | _, Some option ->
       usage (sprintf (f_"option %s must stand before the -a that it is for")
                option)
-   | [], None -> ());
+   | _, None -> ());
   let c = p.command in
   let c = {
     c with
     disks = List.rev c.disks;
+    run = Option.map (fun _ -> arguments) c.run;
     guest = Guest_options.settings p.guest;
     servers = Server_options.settings ~force:p.force p.servers;
   } in

@@ -22,6 +22,7 @@ type t = {
   mount : Mount.settings option;
   output_format : output_format;
   output_keys : Keyfile.target option;
+  run : string list option;     (** see {!Handover} *)
   appliance : Appliance.settings;
   quick_open : bool;            (** see {!Unlock.depth} *)
   servers : Servers.settings;

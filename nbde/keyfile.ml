@@ -75,9 +75,12 @@ let special_bytes = [
   '\000', s_"a NUL byte";
 ]
 
-let check_carried format entry key =
+let check_carried format { device; key; _ } =
+  let has byte =
+    Option.fold ~none:false ~some:(fun key -> Clevis.Key.has_byte key byte)
+      key in
   let check (byte, what) =
-    if not (format.carries byte) && Clevis.Key.has_byte key byte then
+    if not (format.carries byte) && has byte then
       let others = List.filter (fun other -> other.carries byte) formats in
       let advice =
         match others with
@@ -86,7 +89,7 @@ let check_carried format entry key =
            sprintf (f_"; use --output-keys-format %s")
              (String.concat "|" (List.map (fun other -> other.name) others)) in
       error (f_"the key of %s contains %s, which the format '%s' cannot \
-                carry%s") entry.device what format.name advice in
+                carry%s") device what format.name advice in
   List.iter check special_bytes
 
 let exists file =
@@ -151,11 +154,10 @@ let write_file target write =
   sync_directory dir
 
 let write target entries =
-  let keys = List.filter_map (fun entry ->
-    Option.map (fun key -> entry, key) entry.key) entries in
   try
-    if keys = [] then error (f_"there is no key");
-    List.iter (fun (entry, key) -> check_carried target.format entry key) keys;
+    if List.for_all (fun entry -> Option.is_none entry.key) entries then
+      error (f_"there is no key");
+    List.iter (check_carried target.format) entries;
     let write fd = target.format.write fd entries in
     if target.file = "-" then write Unix.stdout
     else write_file target write

@@ -22,6 +22,12 @@ type format = {
       (** Raises {!Error} before anything is written. *)
 }
 
+val lines : format
+
+val check_carried : format -> entry -> unit
+(** Can the key of an entry, if it has one, be written so?  Raises
+    {!Error}. *)
+
 val formats : format list
 (** The first is the default. *)
 

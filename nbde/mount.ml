@@ -153,7 +153,7 @@ let run_mount session g ~before ~status =
     Janitor.unmounted janitor in
   Fun.protect ~finally (fun () ->
     (* The appliance must live on after a signal, to write what it has. *)
-    Signals.spare_children ();
+    Signals.spare_children true;
     Mountpoint.end_on_signal directory ~child:(child g);
     Option.iter (write_pid_file session) pid_file;
     Option.iter (Background.ready ~status) background;

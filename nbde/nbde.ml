@@ -25,7 +25,8 @@ let lock_memory () =
           space")
 
 let depth (c : Cmdline.t) =
-  if c.inspect || c.mount <> None || c.output_keys <> None then
+  if c.inspect || c.mount <> None || c.output_keys <> None || c.run <> None
+  then
     (* The quick header is for an overlay. *)
     Unlock.Open { quick = c.quick_open && not c.appliance.writable;
                   all = c.inspect || c.mount <> None }
@@ -138,7 +139,11 @@ let work (c : Cmdline.t) policy plan g =
          Timing.step Output (fun () -> write_keys target findings found.status)
       | None -> found.status in
     if status = 0 then Servers.forget c.servers;
-    { found with errors = found.errors @ errors; status })
+    let handover =
+      match c.run with
+      | Some command when status = 0 -> Some (Handover.prepare command findings)
+      | Some _ | None -> None in
+    { found with errors = found.errors @ errors; status }, handover)
 
 let report (c : Cmdline.t) (found : Document.t) =
   (match c.output_format with
@@ -152,13 +157,20 @@ let report (c : Cmdline.t) (found : Document.t) =
 
 (* The keys are wiped before the guest can be looked into. *)
 let serve (c : Cmdline.t) policy plan session g =
-  let found = work c policy plan g in
+  let found, _ = work c policy plan g in
   Keys.release plan.keys;
   let found, mounted = mount session g found in
   let status = report c found in
   flush stdout;
   if mounted then Mount.serve session g ~status;
   status
+
+(* The appliance is closed by then: the command may need its memory, or start
+ * one of its own.  Not one key is left here.
+ *)
+let hand_over (c : Cmdline.t) (found, handover) =
+  let status = report c found in
+  Option.fold ~none:status ~some:Handover.run handover
 
 let unlock (c : Cmdline.t) session =
   lock_memory ();
@@ -168,14 +180,16 @@ let unlock (c : Cmdline.t) session =
   Appliance.check_guest c.appliance guest;
   let plan = plan c policy in
   Unlock.check_plan plan;
-  Fun.protect ~finally:(fun () -> Keys.release plan.keys) (fun () ->
-    match session with
-    | Some session ->
+  let release () = Keys.release plan.keys in
+  match session with
+  | Some session ->
+     Fun.protect ~finally:release (fun () ->
        Appliance.with_launched ~janitor:(Mount.janitor session) c.appliance
-         guest (serve c policy plan session)
-    | None ->
-       report c
-         (Appliance.with_launched c.appliance guest (work c policy plan)))
+         guest (serve c policy plan session))
+  | None ->
+     hand_over c
+       (Fun.protect ~finally:release (fun () ->
+          Appliance.with_launched c.appliance guest (work c policy plan)))
 
 let run (c : Cmdline.t) =
   set_messages c;
@@ -220,6 +234,9 @@ let main () =
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
+    | Handover.Error { message; status } ->
+       Messages.error "%s" message;
+       status
     | e ->
        if Signals.received () = None then explain e;
        1 in

@@ -69,6 +69,11 @@ module Key = struct
     keep_alive g
 end
 
+module Memfile = struct
+  external create : unit -> Unix.file_descr = "nbde_memfile_create"
+  external seal : Unix.file_descr -> unit = "nbde_memfile_seal"
+end
+
 module Inside = struct
   external is_known : unit -> bool = "nbde_inside_is_known"
   external unlock_on : int64 -> string -> string -> unit

@@ -81,6 +81,17 @@ module Key : sig
   val equal : t -> t -> bool
 end
 
+(** Files in memory that other programs read keys from. *)
+module Memfile : sig
+  val create : unit -> Unix.file_descr
+  (** Empty, and not inherited by other programs.  Raises
+      [Unix.Unix_error]. *)
+
+  val seal : Unix.file_descr -> unit
+  (** Nobody can change it any more; reading begins at its start.  Raises
+      [Unix.Unix_error]. *)
+end
+
 (** Clevis in the appliance, for libguestfs that has it. *)
 module Inside : sig
   val is_known : unit -> bool

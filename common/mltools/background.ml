@@ -55,7 +55,7 @@ let start () =
      Back writing
   | pid ->
      Unix.close writing;
-     Signals.spare_children ();
+     Signals.spare_children true;
      Signals.forward pid;
      Front (wait reading pid)
 

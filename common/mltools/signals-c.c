@@ -21,13 +21,17 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+/* For caml_convert_signal_number. */
+#define CAML_INTERNALS
 #include <caml/mlvalues.h>
+#include <caml/signals.h>
 
 #include "signals.h"
 
 extern value nbde_signals_catch (value unitv);
 extern value nbde_signals_received (value unitv);
-extern value nbde_signals_spare_children (value unitv);
+extern value nbde_signals_spare_children (value sparev);
+extern value nbde_signals_number (value signumv);
 extern value nbde_signals_die (value signumv);
 extern value nbde_signals_note (value signumv);
 extern value nbde_signals_forget (value unitv);
@@ -144,10 +148,9 @@ nbde_signals_received (value unitv)
 }
 
 value
-nbde_signals_spare_children (value unitv)
+nbde_signals_spare_children (value sparev)
 {
-  (void) unitv;
-  spare_children = 1;
+  spare_children = Bool_val (sparev);
   alarm (0);
   return Val_unit;
 }
@@ -196,4 +199,11 @@ nbde_signals_die (value signumv)
   set_handler (signum, SIG_DFL);
   raise (signum);
   return Val_unit;
+}
+
+/* OCaml has numbers of its own for the signals that it knows. */
+value
+nbde_signals_number (value signumv)
+{
+  return Val_int (caml_convert_signal_number (Int_val (signumv)));
 }

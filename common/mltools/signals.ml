@@ -8,7 +8,8 @@ exception Interrupted of int
 
 external catch : unit -> unit = "nbde_signals_catch"
 external received_signal : unit -> int = "nbde_signals_received" [@@noalloc]
-external spare_children : unit -> unit = "nbde_signals_spare_children"
+external number : int -> int = "nbde_signals_number" [@@noalloc]
+external spare_children : bool -> unit = "nbde_signals_spare_children"
                                            [@@noalloc]
 external die_by : int -> unit = "nbde_signals_die"
 external note : int -> unit = "nbde_signals_note" [@@noalloc]

@@ -23,8 +23,12 @@ val received : unit -> int option
 val check : unit -> unit
 (** Raises {!Interrupted} if a signal came. *)
 
-val spare_children : unit -> unit
-(** From now on a signal is only noted: cleaning up runs programs, too. *)
+val spare_children : bool -> unit
+(** Is a signal only noted from now on?  Cleaning up runs programs, too. *)
+
+val number : int -> int
+(** Of a signal as OCaml names it ([Sys.sigterm] and the like), its number on
+    this system. *)
 
 val note : int -> unit
 (** As if this signal had come, unless another one came before: it has ended

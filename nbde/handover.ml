@@ -1,0 +1,118 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * --run: a command that gets the keys in memory.
+ *)
+
+open Printf
+
+open Gettext
+
+exception Error of { message : string; status : int }
+
+type t = {
+  command : string list;
+  files : (string * Unix.file_descr) list; (* by UUID of the device *)
+  stdin : Unix.file_descr option;
+}
+
+let keys_word = "{keys}"
+let stdin_word = "{stdin}"
+
+(* On Unix a file descriptor is its number. *)
+external number : Unix.file_descr -> int = "%identity"
+
+let check command =
+  match List.filter (fun word -> word <> stdin_word) command with
+  | [] ->
+     raise (Options.Error (Usage (s_"option --run needs a command after '--'")))
+  | _ -> ()
+
+let memory_file write =
+  let fd = Clevis.Memfile.create () in
+  try
+    write fd;
+    Clevis.Memfile.seal fd;
+    fd
+  with e ->
+    Unix.close fd;
+    raise e
+
+let prepare command findings =
+  let entries = Keyfile.entries findings in
+  List.iter (Keyfile.check_carried Keyfile.lines) entries;
+  let file (outcome : Types.outcome) =
+    let with_key key =
+      outcome.device.info.uuid, memory_file (Clevis.Key.write key) in
+    Option.map with_key (Types.key outcome) in
+  let stdin =
+    if List.mem stdin_word command then
+      Some (memory_file (fun fd -> Keyfile.lines.write fd entries))
+    else None in
+  { command; files = List.filter_map file findings.outcomes; stdin }
+
+let words command keys =
+  let option (uuid, fd) =
+    ["--key"; sprintf "%s:file:/proc/self/fd/%d" uuid fd] in
+  let options = List.concat_map option keys in
+  let word = function
+    | w when w = keys_word -> options
+    | w when w = stdin_word -> []
+    | w -> [w] in
+  let words = List.concat_map word command in
+  if List.mem keys_word command || List.mem stdin_word command then words
+  else words @ options
+
+(* In the new process: become the command, or tell why not. *)
+let become { files; stdin; _ } words told =
+  try
+    Sys.set_signal Sys.sigpipe Sys.Signal_default;
+    List.iter (fun (_, fd) -> Unix.clear_close_on_exec fd) files;
+    Option.iter (fun fd -> Unix.dup2 ~cloexec:false fd Unix.stdin) stdin;
+    Unix.execvp (List.hd words) (Array.of_list words)
+  with
+  | Unix.Unix_error (code, _, _) ->
+     let status = if code = Unix.ENOENT then 127 else 126 in
+     let text = Unix.error_message code in
+     ignore (Unix.write_substring told text 0 (String.length text));
+     Unix._exit status
+  | _ -> Unix._exit 126
+
+let rec wait pid =
+  match Unix.waitpid [] pid with
+  | _, WEXITED status -> status
+  | _, (WSIGNALED signal | WSTOPPED signal) -> 128 + Signals.number signal
+  | exception Unix.Unix_error (Unix.EINTR, _, _) -> wait pid
+
+(* What a new process had to say before it became the command. *)
+let read_told fd =
+  let buf = Bytes.create 256 in
+  let rec read () =
+    try Unix.read fd buf 0 (Bytes.length buf)
+    with Unix.Unix_error (Unix.EINTR, _, _) -> read () in
+  Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
+    Bytes.sub_string buf 0 (read ()))
+
+let close { files; stdin; _ } =
+  List.iter (fun (_, fd) -> Unix.close fd) files;
+  Option.iter Unix.close stdin
+
+let run t =
+  let keys = List.map (fun (uuid, fd) -> uuid, number fd) t.files in
+  let words = words t.command keys in
+  let reading, told = Unix.pipe ~cloexec:true () in
+  flush_all ();
+  match Unix.fork () with
+  | 0 -> become t words told
+  | pid ->
+     Signals.spare_children true;
+     Signals.forward pid;
+     Unix.close told;
+     close t;
+     let reason = read_told reading in
+     let status = wait pid in
+     Signals.forget ();
+     if reason = "" then status
+     else
+       raise (Error { message = sprintf "%s: %s" (List.hd words) reason;
+                      status })
