@@ -178,7 +178,12 @@ ID=debian
 END
   ln -s ../usr/lib/os-release "$1/etc/os-release"
   echo 12.5 > "$1/etc/debian_version"
-  mkdir -p "$1/var/lib/dpkg" "$1/etc/apt"
+  mkdir -p "$1/var/lib/dpkg" "$1/etc/apt" "$1/usr/share/pixmaps"
+  # The icon, of 16 by 16 pixels.
+  base64 -d > "$1/usr/share/pixmaps/debian-logo.png" <<END
+iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAD0lEQVR42mNo
+QAMMI1sAAAUMgAHjM1mKAAAAAElFTkSuQmCC
+END
   {
     dpkg_entry base-files 12.4+deb12u5 'Debian base system files'
     dpkg_entry clevis 19-2 'automated encryption framework'

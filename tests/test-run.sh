@@ -1,0 +1,78 @@
+#!/bin/bash -
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The virt-nbde-unlock authors
+#
+# --run: a command gets the keys in sealed files in memory, by --key or on its
+# standard input; its exit status is passed on; while it runs, no key is in a
+# file, an argument or the environment.
+#
+# needs: appliance
+
+. "$(dirname "$0")/functions.sh"
+requires_tang
+requires_appliance
+requires virt-cat
+
+start_tang one
+get_guests part-lvm
+bind part-lvm root tang "$(tang_config one)"
+clevis_key part-lvm root 1 expected
+uuid=$(luks_uuid part-lvm root)
+sha256sum part-lvm.img > sum
+unlock=(--format=raw -a part-lvm.img --tang-allow 127.0.0.1 --run --)
+
+# What a command gets, and where the key is not meanwhile.
+cat > look.sh <<'EOF'
+[ "$1" = --key ] && [ "${2%%:*}" = "$3" ] && [ $# -eq 4 ] || exit 90
+file=${2#*:file:}
+case $file in /proc/self/fd/*) ;; *) exit 91 ;; esac
+cmp "$file" "$4" || exit 92
+cmp "$file" "$4" || exit 93
+if echo more 2>/dev/null >> "$file"; then exit 94; fi
+if : > "$file"; then exit 95; fi
+key=$(cat "$4")
+hide=$(printf %s "$4")
+for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do
+  ! grep -qaF -e "$key" "$f" || exit 96
+done 2>/dev/null
+found=$(find . "$TMPDIR" /var/tmp -xdev -type f -size -2M ! -name "$hide" \
+          -exec grep -laF -e "$key" {} + 2>/dev/null)
+[ -z "$found" ] || { echo "the key is in $found"; exit 97; }
+# The search finds what is there.
+cp "$4" planted
+grep -laF -e "$key" planted >/dev/null || exit 98
+rm planted
+! pgrep -s 0 qemu >/dev/null || exit 99
+echo looked
+exit 3
+EOF
+mkdir here
+cd here || exit 1
+nbde --format=raw -a ../part-lvm.img --tang-allow 127.0.0.1 --run -- \
+  bash ../look.sh {keys} "$uuid" ../expected
+cd ..
+assert_status 3
+assert_stdout_has looked
+
+# The real consumers: at the end of the command, and on standard input.
+nbde "${unlock[@]}" virt-cat --format=raw -a part-lvm.img /etc/hostname
+assert_status 0
+assert_equal part-lvm.example.com "$(cat "$out")" '/etc/hostname'
+nbde "${unlock[@]}" virt-inspector --format=raw -a part-lvm.img \
+  --keys-from-stdin --no-applications --no-icon {stdin}
+assert_status 0
+assert_stdout_has '<hostname>part-lvm.example.com</hostname>'
+sha256sum --quiet -c sum || fail 'the disk was changed'
+
+# No command, none that there is, one that a signal ends, a device that stays
+# closed.
+nbde "${unlock[@]}" ./no-such-command
+assert_status 127
+assert_one_error './no-such-command: No such file'
+nbde "${unlock[@]}" sh -c 'kill -TERM $$'
+assert_status 143
+end_server one
+nbde --format=raw -a part-lvm.img --tang-allow 127.0.0.1 --tang-retries 0 \
+  --run -- sh -c 'echo it was run'
+assert_status 4
+assert_stdout_lacks 'it was run'
