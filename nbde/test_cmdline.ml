@@ -27,6 +27,8 @@ let refused name words expected =
     | _ -> false) (fun () -> parse words)
 
 let test_accepted () =
+  run "command" ["-a"; "a"; "--run"; "--"; "cat"; "-n"; "{keys}"]
+    (fun c -> c.run = Some ["cat"; "-n"; "{keys}"]);
   run "defaults" ["-a"; "x"; "--list"] (fun c ->
     c.list && not c.check && not c.inspect && c.output_keys = None
     && c.appliance.network && c.appliance.memsize = None && c.servers = Servers.default);
@@ -160,10 +162,14 @@ let test_printed () =
   prints "long" ["--long-options"] "--add\n--applications\n--blocksize\n"
 
 let test_refused () =
+  refused "no command" ["-a"; "a"; "--run"; "--"]
+    "option --run needs a command after '--'";
+  refused "run and mount" ["-a"; "a"; "--mount"; "m"; "--run"; "--"; "x"]
+    "option --run cannot be combined with --mount";
   refused "no disk" ["--list"] "no disk was given: use -a or -d";
   refused "no action" ["-a"; "a"]
     "no action was given: use one or more of --list, --preflight, --check, \
-     --inspect, --mount, --output-keys, --export-requests";
+     --inspect, --mount, --output-keys, --run, --export-requests";
   refused "argument" ["-a"; "a"; "--list"; "b"]
     "'b' is not an option; disks are given with -a";
   refused "format at the end" ["-a"; "a"; "--list"; "--format=raw"]
@@ -229,8 +235,8 @@ let test_refused () =
     "--export-requests and --requests-state name the same file";
   refused "replies for nothing" ["-a"; "a"; "--list";
                                  "--import-replies=q.replies"]
-    "option --import-replies needs --check, --inspect, --mount or \
-     --output-keys";
+    "option --import-replies needs --check, --inspect, --mount, \
+     --output-keys or --run";
   refused "unknown keys format" ["--output-keys-format=x"]
     "option --output-keys-format: 'x': the formats are: lines"
 

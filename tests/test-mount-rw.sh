@@ -8,6 +8,7 @@
 # byte.  A guest with two operating systems is not mounted by itself.
 #
 # needs: appliance
+# slow
 
 . "$(dirname "$0")/functions.sh"
 . "$top_srcdir/tests/mount.sh"

@@ -28,7 +28,7 @@ assert_status 0
 
 nbde --short-options
 assert_status 0
-assert_equal '-V -a -c -d -i -q -v -x ' "$(sort "$out" | tr '\n' ' ')" \
+assert_equal '-V -a -c -d -i -m -o -q -v -x ' "$(sort "$out" | tr '\n' ' ')" \
   'short options'
 
 nbde --long-options
