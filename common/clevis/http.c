@@ -47,6 +47,7 @@ struct http_transfer {
   char *body;                           /* of the request; NULL: GET */
   char *reply;                          /* of the server, so far */
   size_t reply_len, headers_len;
+  bool headers_ended;                   /* all of them have come */
   char address[NI_MAXHOST];             /* tried last; "" if none */
   bool tried;                           /* the policy let an address pass */
   struct clevis_error refused;          /* by the policy, at connect time */
@@ -189,7 +190,9 @@ take_body (char *data, size_t size, size_t nmemb, void *opaque)
   return len;
 }
 
-/* Headers are only counted, those of 1xx replies too. */
+/* Headers are only counted, those of 1xx replies too; and it is noted whether
+ * there was an empty line behind the last status line.
+ */
 static size_t
 take_header (char *data, size_t size, size_t nmemb, void *opaque)
 {
@@ -199,6 +202,10 @@ take_header (char *data, size_t size, size_t nmemb, void *opaque)
   if (len > BOUND_REPLY_HEADERS - t->headers_len)
     return 0;
   t->headers_len += len;
+  if (len >= 5 && memcmp (data, "HTTP/", 5) == 0)
+    t->headers_ended = false;
+  else if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
+    t->headers_ended = true;
   return len;
 }
 
@@ -369,6 +376,12 @@ http_start (struct http *http, const struct http_request *request,
   return t;
 }
 
+const char *
+http_address (const struct http_transfer *t)
+{
+  return t->address[0] ? t->address : NULL;
+}
+
 void
 http_cancel (struct http_transfer *transfer)
 {
@@ -499,6 +512,19 @@ explain_memory (const struct http_transfer *t, struct clevis_error *err)
     clevis_error_errno (err, ENOMEM, "libcurl");
 }
 
+/* Curl calls a reply that does not begin with a status line HTTP/0.9, which is
+ * a protocol that it does not support here.
+ */
+static void
+explain_not_http (const struct http_transfer *t, struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_REPLY,
+                    _("the server did not answer with HTTP"));
+  clevis_error_hint (err, _("Is it a Tang server that listens on port %d, and "
+                            "is it spoken to by %s?  Something else may have "
+                            "that port."), t->base->port, t->base->scheme);
+}
+
 /* What curl's result means for the user. */
 static void
 explain (const struct http_transfer *t, CURLcode result,
@@ -540,6 +566,9 @@ explain (const struct http_transfer *t, CURLcode result,
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("the server closed the connection before a whole "
                         "reply"));
+    break;
+  case CURLE_UNSUPPORTED_PROTOCOL:
+    explain_not_http (t, err);
     break;
   case CURLE_PEER_FAILED_VERIFICATION:
   case CURLE_SSL_CONNECT_ERROR:
@@ -609,7 +638,7 @@ fill_reply (const struct http_transfer *t, CURLcode result,
     : BOUND_RETRY_AFTER;
   reply->temporary = is_temporary (result, reply->status);
   reply->certificate_expiry = certificate_expiry (t);
-  reply->address = t->address[0] ? t->address : NULL;
+  reply->address = http_address (t);
   reply->body = t->reply ? t->reply : "";
   reply->len = t->reply_len;
 }
@@ -622,6 +651,9 @@ finish (struct http_transfer *t, CURLcode result)
 
   if (t->reply)
     t->reply[t->reply_len] = '\0';
+  /* curl takes the end of the connection for that of the headers. */
+  if (result == CURLE_OK && !t->headers_ended)
+    result = CURLE_PARTIAL_FILE;
   fill_reply (t, result, &reply);
   /* A refused address does not count if another one could be tried. */
   if (t->refused.code != CLEVIS_OK && !t->tried && result != CURLE_OK) {

@@ -65,6 +65,11 @@ extern struct http_transfer *http_start (struct http *http,
                                          http_done_fn done, void *opaque,
                                          struct clevis_error *err);
 
+/* The numeric address that a transfer is connected to or has tried last, or
+ * NULL.  It lives as long as the transfer.
+ */
+extern const char *http_address (const struct http_transfer *transfer);
+
 /* End a transfer without calling done.  transfer may be NULL. */
 extern void http_cancel (struct http_transfer *transfer);
 

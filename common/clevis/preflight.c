@@ -303,6 +303,13 @@ end (struct check *check)
   check->pf->nr_running--;
 }
 
+static void
+set_address (struct check *check, const char *address)
+{
+  if (check->address == NULL && address != NULL)
+    check->address = strdup (address);
+}
+
 /* The answer to the random point: any answer means that the key is there. */
 static void
 probed (const struct http_reply *reply, void *opaque)
@@ -353,8 +360,7 @@ advertised (const struct http_reply *reply, void *opaque)
 
   check->transfer = NULL;
   check->seconds = reply->seconds;
-  if (reply->address)
-    check->address = strdup (reply->address);
+  set_address (check, reply->address);
   if (reply->certificate_expiry)
     check->certificate_expiry = strdup (reply->certificate_expiry);
   if (reply->error.code != CLEVIS_OK)
@@ -521,6 +527,7 @@ expire_all (struct preflight *pf)
 
   for (check = pf->checks; check; check = check->next)
     if (check->transfer) {
+      set_address (check, http_address (check->transfer));
       clevis_error_set (&check->error, CLEVIS_ERR_UNREACHABLE,
                         _("no answer within the deadline of %g seconds"),
                         seconds);

@@ -568,7 +568,7 @@ expire_all (struct requests *rs)
     clevis_error_set (&err, CLEVIS_ERR_UNREACHABLE,
                       _("no answer within the deadline of %g seconds"),
                       seconds);
-    tell (q, NULL, &err, NULL);
+    tell (q, NULL, &err, q->transfer ? http_address (q->transfer) : NULL);
   }
 }
 

@@ -48,11 +48,9 @@ setup (void **state)
   f->key = tang_key ("P-256");
   f->server = server_start (f->key, FAULT_NONE);
   f->hole = server_start (f->key, FAULT_BLACK_HOLE);
-  f->policy = policy_new ();
+  f->policy = loopback_policy ();
   policy_settings (f->policy)->timeout = TIMEOUT;
   policy_settings (f->policy)->retries = 0;
-  policy_settings (f->policy)->no_proxy = strdup ("*");
-  policy_allow (f->policy, "127.0.0.1", &err);
   f->ex = exchange_new (f->policy, &err);
   assert_no_error (&err);
   *state = f;
@@ -101,36 +99,14 @@ new_disk (int version, int i)
 static void
 bind_tang (struct fixture *f, const char *file, int keyslot, const char *url)
 {
-  CLEANUP_JSON json_t *jwe = encrypt_tang (url, f->key, passphrases[keyslot],
-                                           strlen (passphrases[keyslot]));
-
-  bind_luks (file, keyslot, jwe);
-}
-
-/* For encrypt_sss: one tang pin for each URL. */
-struct urls {
-  const struct fixture *f;
-  const char *const *urls;
-};
-
-static json_t *
-tang_child (size_t i, const unsigned char *share, size_t len, void *opaque)
-{
-  const struct urls *urls = opaque;
-
-  return encrypt_tang (urls->urls[i], urls->f->key, share, len);
+  bind_luks_tang (file, keyslot, f->key, url, passphrases[keyslot]);
 }
 
 static void
 bind_sss (struct fixture *f, const char *file, int keyslot, int t,
           const char *const *urls, size_t n)
 {
-  struct urls opaque = { .f = f, .urls = urls };
-  CLEANUP_JSON json_t *jwe = encrypt_sss (t, n, tang_child, &opaque,
-                                          passphrases[keyslot],
-                                          strlen (passphrases[keyslot]));
-
-  bind_luks (file, keyslot, jwe);
+  bind_luks_sss (file, keyslot, f->key, t, urls, n, passphrases[keyslot]);
 }
 
 static int

@@ -58,10 +58,7 @@ teardown (void **state)
 static void
 bind_tang (struct fixture *f, int keyslot, const char *url)
 {
-  CLEANUP_JSON json_t *jwe = encrypt_tang (url, f->key, passphrases[keyslot],
-                                           strlen (passphrases[keyslot]));
-
-  bind_luks (f->disk, keyslot, jwe);
+  bind_luks_tang (f->disk, keyslot, f->key, url, passphrases[keyslot]);
 }
 
 static json_t *

@@ -40,7 +40,6 @@ struct fixture {
 static int
 setup (void **state)
 {
-  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   CLEANUP_JSON json_t *adv = NULL;
   struct fixture *f = calloc (1, sizeof *f);
 
@@ -50,11 +49,8 @@ setup (void **state)
   f->b = server_start (f->key, FAULT_NONE);
   server_advertise (f->a, adv);
   server_advertise (f->b, adv);
-  f->policy = policy_new ();
+  f->policy = loopback_policy ();
   policy_settings (f->policy)->timeout = LONG_TIMEOUT;
-  policy_settings (f->policy)->no_proxy = strdup ("*");
-  policy_allow (f->policy, "127.0.0.1", &err);
-  assert_no_error (&err);
   *state = f;
   return 0;
 }
@@ -89,33 +85,14 @@ new_disk (void)
 static void
 bind_tang (struct fixture *f, const char *file, int keyslot, const char *url)
 {
-  CLEANUP_JSON json_t *jwe = encrypt_tang (url, f->key, "x", 1);
-
-  bind_luks (file, keyslot, jwe);
-}
-
-/* For encrypt_sss: one tang pin for each URL. */
-struct urls {
-  const struct fixture *f;
-  const char *const *urls;
-};
-
-static json_t *
-tang_child (size_t i, const unsigned char *share, size_t len, void *opaque)
-{
-  const struct urls *urls = opaque;
-
-  return encrypt_tang (urls->urls[i], urls->f->key, share, len);
+  bind_luks_tang (file, keyslot, f->key, url, "x");
 }
 
 static void
 bind_sss (struct fixture *f, const char *file, int t,
           const char *const *urls, size_t n)
 {
-  struct urls opaque = { .f = f, .urls = urls };
-  CLEANUP_JSON json_t *jwe = encrypt_sss (t, n, tang_child, &opaque, "x", 1);
-
-  bind_luks (file, 1, jwe);
+  bind_luks_sss (file, 1, f->key, t, urls, n, "x");
 }
 
 /* Run a preflight of one more device, to the end; returns the device. */
@@ -431,6 +408,7 @@ test_deadline (void **state)
   d = fly (f, file, true);
   assert_true (clock_now () - start < 5);
   assert_error (&d->leaves[0].error, CLEVIS_ERR_UNREACHABLE, "deadline");
+  assert_string_equal (d->leaves[0].error.address, "127.0.0.1");
 }
 
 static void

@@ -57,11 +57,9 @@ setup (void **state)
 
   f->key = tang_key ("P-256");
   f->server = server_start (f->key, FAULT_NONE);
-  f->policy = policy_new ();
+  f->policy = loopback_policy ();
   policy_settings (f->policy)->timeout = LONG_TIMEOUT;
   policy_settings (f->policy)->retries = 0;
-  policy_settings (f->policy)->no_proxy = strdup ("*");
-  policy_allow (f->policy, "127.0.0.1", &err);
   f->rs = requests_new (f->policy, &err);
   assert_no_error (&err);
   *state = f;
@@ -255,6 +253,10 @@ static const struct {
   { FAULT_SLOW, CLEVIS_ERR_UNREACHABLE, "no whole reply", true },
   { FAULT_CLOSE, CLEVIS_ERR_UNREACHABLE, "closed the connection", false },
   { FAULT_RESET, CLEVIS_ERR_UNREACHABLE, "closed the connection", false },
+  { FAULT_CLOSE_STATUS, CLEVIS_ERR_UNREACHABLE, "closed the connection",
+    false },
+  { FAULT_CLOSE_HEADERS, CLEVIS_ERR_UNREACHABLE, "closed the connection",
+    false },
   { FAULT_PARTIAL, CLEVIS_ERR_UNREACHABLE, "closed the connection", false },
   { FAULT_NO_KEY, CLEVIS_ERR_NO_KEY, "does not have the key", false },
   { FAULT_ERROR, CLEVIS_ERR_HTTP, "HTTP status 500", false },
@@ -265,7 +267,8 @@ static const struct {
   { FAULT_HTML, CLEVIS_ERR_REPLY, "content type \"text/html\"", false },
   { FAULT_NO_TYPE, CLEVIS_ERR_REPLY, "content type \"\"", false },
   { FAULT_TYPE_SUFFIX, CLEVIS_ERR_REPLY, "content type", false },
-  { FAULT_NOT_HTTP, CLEVIS_ERR_REPLY, NULL, false },
+  { FAULT_NOT_HTTP, CLEVIS_ERR_REPLY, "did not answer with HTTP", false },
+  { FAULT_NOT_TEXT, CLEVIS_ERR_REPLY, "did not answer with HTTP", false },
   { FAULT_HUGE, CLEVIS_ERR_REPLY, "larger than 65536", false },
   { FAULT_ENDLESS_BODY, CLEVIS_ERR_REPLY, "larger than 65536", false },
   { FAULT_ENDLESS_HEADERS, CLEVIS_ERR_REPLY, "larger than 65536", false },
@@ -329,6 +332,40 @@ test_http_status_is_in_the_error (void **state)
   server_set_fault (f->server, FAULT_ERROR);
   ask_and_wait (f, &a);
   assert_int_equal (a.err.http_status, 500);
+}
+
+static void
+test_not_http_has_a_hint (void **state)
+{
+  struct fixture *f = *state;
+  ASKED a = question (server_url (f->server), f->key);
+  char port[32];
+
+  server_set_fault (f->server, FAULT_NOT_HTTP);
+  ask_and_wait (f, &a);
+  assert_failed (&a, CLEVIS_ERR_REPLY, "did not answer with HTTP");
+  snprintf (port, sizeof port, "port %d", server_port (f->server));
+  assert_contains (a.err.hint, port);
+}
+
+/* The address is known also where a connection is used again. */
+static void
+test_address_on_a_kept_connection (void **state)
+{
+  struct fixture *f = *state;
+  int i;
+
+  server_keep_alive (f->server);
+  server_set_fault (f->server, FAULT_NO_KEY);
+  for (i = 0; i < 2; ++i) {
+    ASKED a = question (server_url (f->server), f->key);
+
+    ask_and_wait (f, &a);
+    assert_failed (&a, CLEVIS_ERR_NO_KEY, NULL);
+    assert_string_equal (a.address, "127.0.0.1");
+  }
+  assert_int_equal (server_requests (f->server), 2);
+  assert_int_equal (server_connections (f->server), 1);
 }
 
 /* What looks odd but is right. */
@@ -599,6 +636,7 @@ test_deadline (void **state)
   ask_and_wait (f, &a);
   ms = (clock_now () - start) * 1000;
   assert_failed (&a, CLEVIS_ERR_UNREACHABLE, "deadline of 0.3 seconds");
+  assert_string_equal (a.address, "127.0.0.1");
   assert_true (ms >= 300 - EARLY && ms < 5000);
 }
 
@@ -900,6 +938,8 @@ main (void)
     test (test_path_of_the_url_is_kept),
     test (test_faults),
     test (test_http_status_is_in_the_error),
+    test (test_not_http_has_a_hint),
+    test (test_address_on_a_kept_connection),
     test (test_answers_that_are_taken),
     test (test_answers_of_another_key),
     test (test_closed_port),

@@ -162,6 +162,41 @@ bind_luks (const char *file, int keyslot, const json_t *jwe)
 }
 
 void
+bind_luks_tang (const char *file, int keyslot, const json_t *key,
+                const char *url, const char *passphrase)
+{
+  CLEANUP_JSON json_t *jwe = encrypt_tang (url, key, passphrase,
+                                           strlen (passphrase));
+
+  bind_luks (file, keyslot, jwe);
+}
+
+/* For encrypt_sss. */
+struct servers {
+  const json_t *key;
+  const char *const *urls;
+};
+
+static json_t *
+tang_child (size_t i, const unsigned char *share, size_t len, void *opaque)
+{
+  const struct servers *servers = opaque;
+
+  return encrypt_tang (servers->urls[i], servers->key, share, len);
+}
+
+void
+bind_luks_sss (const char *file, int keyslot, const json_t *key, int t,
+               const char *const *urls, size_t n, const char *passphrase)
+{
+  struct servers servers = { .key = key, .urls = urls };
+  CLEANUP_JSON json_t *jwe = encrypt_sss (t, n, tang_child, &servers,
+                                          passphrase, strlen (passphrase));
+
+  bind_luks (file, keyslot, jwe);
+}
+
+void
 poke (const char *file, uint64_t offset, const void *data, size_t len)
 {
   int fd = open (file, O_WRONLY | O_CLOEXEC);

@@ -30,6 +30,15 @@ extern void add_unbound_keyslot (const char *file, int slot,
  */
 extern void bind_luks (const char *file, int keyslot, const json_t *jwe);
 
+/* The same for a JWE of a passphrase with a tang pin, or with an sss pin over a
+ * tang pin for each URL.  All servers have that key.
+ */
+extern void bind_luks_tang (const char *file, int keyslot, const json_t *key,
+                            const char *url, const char *passphrase);
+extern void bind_luks_sss (const char *file, int keyslot, const json_t *key,
+                           int t, const char *const *urls, size_t n,
+                           const char *passphrase);
+
 /* Add any LUKS2 token. */
 extern void add_token (const char *file, const json_t *token);
 

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "policy.h"
 #include "testlib-jwe.h"
 #include "testlib-server.h"
 
@@ -39,9 +40,10 @@ struct server {
   pthread_cond_t cond;          /* open changed, or stopping */
   enum fault fault, then;
   int nr_before_then;           /* -1: never */
-  int requests, open, most_open, gather;
-  bool stopping;
+  int connected, requests, open, most_open, gather;
+  bool stopping, keep_alive;
   char *path, *adv;
+  json_t *asked;                /* what FAULT_BUSY_FIRST has refused once */
 };
 
 struct connection {
@@ -146,6 +148,18 @@ send_json (struct connection *c, const json_t *json)
   send_response (c, "200 OK", jwk_type, text);
 }
 
+/* Coordinates of so many base64 digits that are zero. */
+static void
+set_coordinates (json_t *point, size_t len)
+{
+  CLEANUP_FREE char *zeroes = malloc (len + 1);
+
+  memset (zeroes, 'A', len);
+  zeroes[len] = '\0';
+  json_object_set_new (point, "x", json_string (zeroes));
+  json_object_set_new (point, "y", json_string (zeroes));
+}
+
 /* Faults whose reply is some JSON. */
 static bool
 misanswer (struct connection *c, enum fault fault)
@@ -170,6 +184,14 @@ misanswer (struct connection *c, enum fault fault)
     other = json_loads (c->body, 0, NULL);
     json_object_set (y, "y", json_object_get (other, "y"));
     break;
+  case FAULT_ZERO:
+    y = answer (c, key);
+    set_coordinates (y, strlen (json_string_value (json_object_get (y, "x"))));
+    break;
+  case FAULT_INFINITY:
+    y = answer (c, key);
+    set_coordinates (y, 0);
+    break;
   case FAULT_OWN_D:
     y = answer (c, key);
     other = json_deep_copy (key);
@@ -189,34 +211,122 @@ misanswer (struct connection *c, enum fault fault)
   return true;
 }
 
-/* Faults that change how the right reply is sent. */
-static bool
-missend (struct connection *c, enum fault fault)
+/* The type that a fault gives to the right reply. */
+static const char *
+type_of (enum fault fault)
 {
-  CLEANUP_JSON json_t *y = NULL;
-  CLEANUP_FREE char *body = NULL, *text = NULL;
+  switch (fault) {
+  case FAULT_NO_TYPE: return NULL;
+  case FAULT_TYPE_SUFFIX: return "application/jwk+jsonp";
+  case FAULT_TYPE_PARAMETER: return "Application/JWK+json; charset=utf-8";
+  default: return jwk_type;
+  }
+}
+
+/* The reply with a length that is not its own; what is as long as is said
+ * comes and then nothing more.
+ */
+static void
+send_with_length (struct connection *c, const char *body, const char *length)
+{
+  CLEANUP_FREE char *text = NULL;
+
+  if (asprintf (&text, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
+                "Content-Length: %s\r\n\r\n%s", jwk_type, length, body) == -1)
+    abort ();
+  send_text (c, text);
+  wait_for (c, POLLRDHUP, -1);
+}
+
+/* One byte at a time, ten in a second. */
+static void
+send_slowly (struct connection *c, const char *text)
+{
   size_t i;
 
-  if (fault != FAULT_PARTIAL && fault != FAULT_SLOW &&
-      fault != FAULT_NO_TYPE && fault != FAULT_TYPE_SUFFIX &&
-      fault != FAULT_TYPE_PARAMETER)
+  for (i = 0; text[i] && wait_for (c, 0, 100); ++i)
+    if (!send_bytes (c, &text[i], 1))
+      break;
+}
+
+/* Was this question refused before?  It is from now on. */
+static bool
+was_asked (struct connection *c)
+{
+  struct server *s = c->server;
+  bool before;
+
+  pthread_mutex_lock (&s->lock);
+  before = json_object_get (s->asked, c->body) != NULL;
+  json_object_set_new (s->asked, c->body, json_true ());
+  pthread_mutex_unlock (&s->lock);
+  return before;
+}
+
+/* Is it the sending of the right reply that the fault changes? */
+static bool
+is_of_sending (enum fault fault)
+{
+  switch (fault) {
+  case FAULT_CLOSE_STATUS:
+  case FAULT_CLOSE_HEADERS:
+  case FAULT_PARTIAL:
+  case FAULT_SLOW:
+  case FAULT_NO_TYPE:
+  case FAULT_TYPE_SUFFIX:
+  case FAULT_TYPE_PARAMETER:
+  case FAULT_LENGTH_LONG:
+  case FAULT_LENGTH_SHORT:
+  case FAULT_LENGTH_BAD:
+  case FAULT_BUSY_FIRST:
+    return true;
+  default:
     return false;
-  y = answer (c, c->server->key);
-  body = json_dumps (y, JSON_COMPACT);
-  text = response ("200 OK", fault == FAULT_NO_TYPE ? NULL
-                   : fault == FAULT_TYPE_SUFFIX ? "application/jwk+jsonp"
-                   : fault == FAULT_TYPE_PARAMETER
-                   ? "Application/JWK+json; charset=utf-8" : jwk_type, body);
-  if (fault == FAULT_PARTIAL)
-    send_bytes (c, text, strlen (text) - strlen (body) / 2);
-  else if (fault == FAULT_SLOW) {
-    for (i = 0; text[i] && wait_for (c, 0, 100); ++i)
-      if (!send_bytes (c, &text[i], 1))
-        break;
   }
-  else
+}
+
+static void
+missend (struct connection *c, enum fault fault)
+{
+  CLEANUP_JSON json_t *y = answer (c, c->server->key);
+  CLEANUP_FREE char *body = json_dumps (y, JSON_COMPACT);
+  CLEANUP_FREE char *text = response ("200 OK", type_of (fault), body);
+  char length[32];
+
+  switch (fault) {
+  case FAULT_CLOSE_STATUS:
+    send_bytes (c, text, strlen ("HTTP/1.1"));
+    break;
+  case FAULT_CLOSE_HEADERS:
+    send_bytes (c, text, strlen ("HTTP/1.1 200 OK\r\nContent-Ty"));
+    break;
+  case FAULT_PARTIAL:
+    send_bytes (c, text, strlen (text) - strlen (body) / 2);
+    break;
+  case FAULT_SLOW:
+    send_slowly (c, text);
+    break;
+  case FAULT_LENGTH_LONG:
+    snprintf (length, sizeof length, "%zu", strlen (body) + 1000);
+    send_with_length (c, body, length);
+    break;
+  case FAULT_LENGTH_SHORT:
+    snprintf (length, sizeof length, "%zu", strlen (body) / 2);
+    send_with_length (c, body, length);
+    break;
+  case FAULT_LENGTH_BAD:
+    send_with_length (c, body, "-1");
+    break;
+  case FAULT_BUSY_FIRST:
+    if (was_asked (c))
+      send_text (c, text);
+    else
+      send_text (c, "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n"
+                 "Content-Length: 0\r\n\r\n");
+    break;
+  default:                      /* its type is the fault */
     send_text (c, text);
-  return true;
+  }
 }
 
 /* Faults that never come to an end. */
@@ -262,10 +372,21 @@ misbehave_forever (struct connection *c, enum fault fault)
 }
 
 static void
+redirect (struct connection *c, const char *path)
+{
+  CLEANUP_FREE char *text = NULL;
+
+  if (asprintf (&text, "HTTP/1.1 302 Found\r\nLocation: %s%s\r\n"
+                "Content-Length: 0\r\n\r\n", c->server->url, path) == -1)
+    abort ();
+  send_text (c, text);
+}
+
+static void
 misbehave (struct connection *c, enum fault fault)
 {
   const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-  CLEANUP_FREE char *redirect = NULL;
+  CLEANUP_FREE char *path = NULL;
 
   switch (fault) {
   case FAULT_RESET:
@@ -281,11 +402,16 @@ misbehave (struct connection *c, enum fault fault)
     send_text (c, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
                "Content-Length: 0\r\n\r\n");
     break;
+  case FAULT_BUSY_LONG:
+    send_text (c, "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\n"
+               "Content-Length: 0\r\n\r\n");
+    break;
   case FAULT_REDIRECT:
-    if (asprintf (&redirect, "HTTP/1.1 302 Found\r\nLocation: %s/other\r\n"
-                  "Content-Length: 0\r\n\r\n", c->server->url) == -1)
-      abort ();
-    send_text (c, redirect);
+    redirect (c, "/other");
+    break;
+  case FAULT_REDIRECT_LOOP:
+    path = server_path (c->server);
+    redirect (c, path);
     break;
   case FAULT_EMPTY:
     send_response (c, "200 OK", jwk_type, "");
@@ -295,6 +421,9 @@ misbehave (struct connection *c, enum fault fault)
     break;
   case FAULT_NOT_HTTP:
     send_text (c, "SSH-2.0-OpenSSH_9.2p1\r\n");
+    break;
+  case FAULT_NOT_TEXT:
+    send_text (c, "\025\003\001\002\002\012");
     break;
   case FAULT_NOT_JSON:
     send_response (c, "200 OK", jwk_type, "{\"kty\":\"EC\",");
@@ -400,13 +529,21 @@ serve_connection (void *opaque)
   struct connection *c = opaque;
   enum fault fault;
 
-  if (read_request (c)) {
+  pthread_mutex_lock (&c->server->lock);
+  c->server->connected++;
+  pthread_mutex_unlock (&c->server->lock);
+  do {
+    c->len = 0;
+    if (!read_request (c))
+      break;
     fault = begin_request (c);
-    if (!advertise (c, fault) && !misanswer (c, fault) &&
-        !missend (c, fault) && !misbehave_forever (c, fault))
+    if (is_of_sending (fault))
+      missend (c, fault);
+    else if (!advertise (c, fault) && !misanswer (c, fault) &&
+             !misbehave_forever (c, fault))
       misbehave (c, fault);
     end_request (c->server);
-  }
+  } while (c->server->keep_alive);
   close (c->fd);
   free (c);
   return NULL;
@@ -461,6 +598,7 @@ server_start (const json_t *key, enum fault fault)
   struct server *s = calloc (1, sizeof *s);
 
   s->key = json_deep_copy (key);
+  s->asked = json_object ();
   s->fault = fault;
   s->listen_fd = bind_socket (&s->port);
   assert_int_equal (listen (s->listen_fd, 512), 0);
@@ -492,6 +630,7 @@ server_stop (struct server *s)
   pthread_cond_destroy (&s->cond);
   pthread_mutex_destroy (&s->lock);
   json_decref (s->key);
+  json_decref (s->asked);
   free (s->path);
   free (s->adv);
   free (s);
@@ -538,6 +677,17 @@ server_port (const struct server *s)
 }
 
 int
+server_connections (struct server *s)
+{
+  int n;
+
+  pthread_mutex_lock (&s->lock);
+  n = s->connected;
+  pthread_mutex_unlock (&s->lock);
+  return n;
+}
+
+int
 server_requests (struct server *s)
 {
   int n;
@@ -571,6 +721,12 @@ server_path (struct server *s)
 }
 
 void
+server_keep_alive (struct server *s)
+{
+  s->keep_alive = true;
+}
+
+void
 server_gather (struct server *s, int n)
 {
   pthread_mutex_lock (&s->lock);
@@ -588,4 +744,16 @@ closed_port (int *fd)
   *fd = bind_socket (&port);
   snprintf (url, sizeof url, "http://127.0.0.1:%d", port);
   return url;
+}
+
+struct policy *
+loopback_policy (void)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct policy *policy = policy_new ();
+
+  policy_settings (policy)->no_proxy = strdup ("*");
+  policy_allow (policy, "127.0.0.1", &err);
+  assert_no_error (&err);
+  return policy;
 }

@@ -93,6 +93,21 @@ require_program (const char *program)
     skip_test (reason);
 }
 
+/* valgrind is known by what it preloads. */
+int
+time_factor (void)
+{
+  const char *preloaded = getenv ("LD_PRELOAD");
+
+  if (preloaded && strstr (preloaded, "vgpreload"))
+    return 4;
+#ifdef __SANITIZE_ADDRESS__
+  return 2;
+#else
+  return 1;
+#endif
+}
+
 void
 assert_error_at (const struct clevis_error *err, enum clevis_code code,
                  const char *text, const char *file, int line)

@@ -39,6 +39,11 @@ extern int tests_end (int failed);
 extern void require_program (const char *program);
 extern void skip_test (const char *reason);
 
+/* By how much longer things may take than they do on their own: 1, more with
+ * sanitizers or under valgrind.
+ */
+extern int time_factor (void);
+
 /* The error has this code, and its message contains text (may be NULL). */
 #define assert_error(err, code, text) \
   assert_error_at (err, code, text, __FILE__, __LINE__)
