@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * What luks.c, luks1.c and luks2.c share.  Nobody else includes this.
+ * What luks.c, luks-load.c, luks1.c and luks2.c share.  Nobody else includes this.
  */
 
 #ifndef CLEVIS_LUKS_PRIVATE_H
@@ -31,6 +31,7 @@ struct luks {
   struct crypt_device *cd;
   enum luks_step step;
   uint64_t secondary;      /* offset being looked at in STEP_SECONDARY */
+  uint64_t metadata;       /* bytes of a LUKS2 metadata area */
 
   /* Extents still to be fetched, in order; next to come is wanted[0]. */
   struct luks_extent *wanted;
@@ -68,6 +69,12 @@ extern int luks_want (struct luks *luks, uint64_t offset, uint64_t length,
 extern void *luks_own (struct luks *luks, void *p);
 extern const char *luks_own_printf (struct luks *luks, const char *fmt, ...)
   __attribute__ ((format (printf, 2, 3)));
+
+/* Let libcryptsetup load the header that was collected, and read it. */
+extern int luks_load (struct luks *luks, struct clevis_error *err);
+
+/* A log callback of libcryptsetup, whose opaque is the luks, or NULL. */
+extern void luks_keep_log (int level, const char *msg, void *opaque);
 
 /* From a loaded header, fill in info, keyslots and tokens and luks_want the
  * keyslot areas that verification will read.

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Collect a LUKS header from extents, load it, verify passphrases.  What is
- * in a loaded header is read by luks1.c and luks2.c.
+ * Collect a LUKS header from extents, verify passphrases.  The collected
+ * header is loaded by luks-load.c, and what is in it read by luks1.c and
+ * luks2.c.
  */
 
 #include <config.h>
@@ -48,18 +49,6 @@ static const unsigned char magic_secondary[6] = "SKUL\xba\xbe";
  */
 #define METADATA_SIZE_MIN (16 * KIB)
 
-static void
-keep_log (int level, const char *msg, void *opaque)
-{
-  struct luks *luks = opaque;
-  size_t len = strcspn (msg, "\n");
-
-  if (level != CRYPT_LOG_ERROR || luks == NULL)
-    return;
-  free (luks->log);
-  luks->log = strndup (msg, len);
-}
-
 /* libcryptsetup would lock in /run, which protects a device from another
  * process; our memory file has no other process.  And it would load a plugin
  * for each type of token that the header names.
@@ -71,7 +60,7 @@ setup_libcryptsetup (void)
 
   if (done)
     return;
-  crypt_set_log_callback (NULL, keep_log, NULL);
+  crypt_set_log_callback (NULL, luks_keep_log, NULL);
   crypt_metadata_locking (NULL, 0);
   crypt_token_external_disable ();
   done = true;
@@ -278,6 +267,7 @@ want_luks2 (struct luks *luks, const unsigned char *probe,
                              _("LUKS2 metadata size of %" PRIu64 " bytes is "
                                "not one that the format knows"), size);
   luks->info.version = 2;
+  luks->metadata = size;
   luks->step = STEP_LOAD;
   return luks_want (luks, PROBE_SIZE, 2 * size - PROBE_SIZE, err);
 }
@@ -328,57 +318,12 @@ look_at_secondary (struct luks *luks, struct clevis_error *err)
     return want_secondary (luks, err);
 
   luks->info.version = 2;
+  luks->metadata = luks->secondary;
   luks->info.note = _("the primary LUKS2 header is damaged, the secondary one "
                       "was used");
   luks->step = STEP_LOAD;
   return luks_want (luks, luks->secondary + PROBE_SIZE,
                     luks->secondary - PROBE_SIZE, err);
-}
-
-/* The size of the copy is that of the device, as far as a header can go:
- * libcryptsetup compares it with the areas that the header names.
- */
-static int
-size_copy (struct luks *luks, struct clevis_error *err)
-{
-  uint64_t size = luks->info.version == 1 ? BOUND_LUKS1_HEADER
-    : 2 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS;
-
-  if (size > luks->size)
-    size = luks->size;
-  if (ftruncate (luks->fd, size) == -1)
-    return clevis_error_errno (err, errno, _("memory for the header"));
-  return 0;
-}
-
-static int
-load (struct luks *luks, struct clevis_error *err)
-{
-  char path[64];
-  int r;
-
-  if (size_copy (luks, err) == -1)
-    return -1;
-  snprintf (path, sizeof path, "/proc/self/fd/%d", luks->fd);
-  r = crypt_init (&luks->cd, path);
-  if (r < 0)
-    return clevis_error_errno (err, -r, _("libcryptsetup"));
-  crypt_set_log_callback (luks->cd, keep_log, luks);
-
-  r = crypt_load (luks->cd,
-                  luks->info.version == 1 ? CRYPT_LUKS1 : CRYPT_LUKS2, NULL);
-  if (r < 0) {
-    clevis_error_set (err, CLEVIS_ERR_HEADER, _("damaged LUKS%d header: %s"),
-                      luks->info.version,
-                      luks->log ? luks->log : strerror (-r));
-    clevis_error_hint (err, _("If there is a header backup, "
-                              "cryptsetup luksHeaderRestore can put it back "
-                              "in a copy of the disk."));
-    return -1;
-  }
-  luks->step = STEP_READY;
-  return luks->info.version == 1 ? luks1_read (luks, err)
-    : luks2_read (luks, err);
 }
 
 enum luks_state
@@ -399,7 +344,7 @@ luks_next (struct luks *luks, struct luks_extent *ext,
     else if (luks->step == STEP_SECONDARY)
       r = look_at_secondary (luks, err);
     else
-      r = load (luks, err);
+      r = luks_load (luks, err);
   }
   if (r == -1) {
     luks->nr_wanted = 0;

@@ -555,7 +555,39 @@ test_luks2_both_headers_damaged (void **state)
 
   poke (file, 4200, "x", 1);
   poke (file, 16 * KIB + 4200, "x", 1);
-  assert_refused (file, CLEVIS_ERR_HEADER, "damaged LUKS2 header");
+  assert_refused (file, CLEVIS_ERR_HEADER, "damaged LUKS2 header: neither the "
+                  "primary nor the secondary one");
+}
+
+/* A device that ends within its header: where the whole of it would end, if
+ * that can be known.
+ */
+static void
+test_truncated (void **state)
+{
+  const struct {
+    const char *file;
+    uint64_t size;
+    const char *needed;
+  } cases[] = {
+    { plain_luks2 (), 4 * KIB + 100, "end before the 32768" },
+    { plain_luks2 (), 20 * KIB, "truncated: it has 20480 bytes, and its "
+      "LUKS2 header takes at least 1081344" },
+    { plain_luks2 (), 300 * KIB, "takes at least 1081344" },
+    { plain_luks1 (), 8 * KIB, "truncated" },
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+    const char *file = copy_of (cases[i].file);
+    char size[64];
+
+    snprintf (size, sizeof size, " has %llu bytes",
+              (unsigned long long) cases[i].size);
+    assert_int_equal (truncate (file, cases[i].size), 0);
+    assert_refused (file, CLEVIS_ERR_HEADER, size);
+    assert_refused (file, CLEVIS_ERR_HEADER, cases[i].needed);
+  }
 }
 
 static void
@@ -959,6 +991,7 @@ main (void)
     cmocka_unit_test (test_luks2_secondary_header),
     cmocka_unit_test (test_luks2_damaged_json),
     cmocka_unit_test (test_luks2_both_headers_damaged),
+    cmocka_unit_test (test_truncated),
     cmocka_unit_test (test_luks2_unknown_requirement),
     cmocka_unit_test (test_luks2_being_reencrypted),
     cmocka_unit_test (test_luks2_null_cipher_of_data),

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Load the header that luks.c has collected.  libcryptsetup does it; what this
+ * file adds is to say what is wrong with a header, in words that name the
+ * device and not our copy.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libcryptsetup.h>
+
+#include "bounds.h"
+#include "cleanups.h"
+#include "gettext-compat.h"
+#include "luks-private.h"
+
+void
+luks_keep_log (int level, const char *msg, void *opaque)
+{
+  struct luks *luks = opaque;
+  size_t len = strcspn (msg, "\n");
+
+  if (level != CRYPT_LOG_ERROR || luks == NULL)
+    return;
+  free (luks->log);
+  luks->log = strndup (msg, len);
+}
+
+/* The most that a header can take. */
+static uint64_t
+largest_header (const struct luks *luks)
+{
+  return luks->info.version == 1 ? BOUND_LUKS1_HEADER
+    : 2 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS;
+}
+
+/* Load the copy as if the device had that size.  Returns as crypt_load does. */
+static int
+load_copy (struct luks *luks, uint64_t size)
+{
+  char path[64];
+  int r;
+
+  if (ftruncate (luks->fd, size) == -1)
+    return -errno;
+  snprintf (path, sizeof path, "/proc/self/fd/%d", luks->fd);
+  crypt_free (luks->cd);
+  luks->cd = NULL;
+  r = crypt_init (&luks->cd, path);
+  if (r < 0)
+    return r;
+  crypt_set_log_callback (luks->cd, luks_keep_log, luks);
+  return crypt_load (luks->cd,
+                     luks->info.version == 1 ? CRYPT_LUKS1 : CRYPT_LUKS2,
+                     NULL);
+}
+
+/* Bytes of the header that was loaded, to the end of its last area. */
+static uint64_t
+size_of_header (const struct luks *luks)
+{
+  uint64_t metadata, keyslots;
+
+  if (luks->info.version == 1)
+    return crypt_get_data_offset (luks->cd) * 512;
+  if (crypt_get_metadata_size (luks->cd, &metadata, &keyslots) < 0)
+    return 0;
+  return 2 * metadata + keyslots;
+}
+
+/* If the header can be loaded from a larger device, returns its size; else 0.
+ * What libcryptsetup says of that is not kept.
+ */
+static uint64_t
+size_if_larger (struct luks *luks)
+{
+  const uint64_t largest = largest_header (luks);
+  char *log = luks->log;
+  uint64_t size = 0;
+
+  luks->log = NULL;
+  if (luks->size < largest && load_copy (luks, largest) >= 0)
+    size = size_of_header (luks);
+  free (luks->log);
+  luks->log = log;
+  return size;
+}
+
+/* libcryptsetup says nothing where neither copy is valid. */
+static void
+explain_damage (const struct luks *luks, int r, struct clevis_error *err)
+{
+  if (luks->info.version == 2 && luks->size < 2 * luks->metadata)
+    clevis_error_set (err, CLEVIS_ERR_HEADER,
+                      _("damaged LUKS2 header: the device has %" PRIu64
+                        " bytes, which end before the %" PRIu64 " bytes of "
+                        "its metadata"), luks->size, 2 * luks->metadata);
+  else if (luks->info.version == 2 && luks->log == NULL)
+    clevis_error_set (err, CLEVIS_ERR_HEADER,
+                      _("damaged LUKS2 header: neither the primary nor the "
+                        "secondary one has the right checksum and valid "
+                        "metadata"));
+  else
+    clevis_error_set (err, CLEVIS_ERR_HEADER, _("damaged LUKS%d header: %s"),
+                      luks->info.version,
+                      luks->log ? luks->log : strerror (-r));
+  clevis_error_hint (err, _("If there is a header backup, cryptsetup "
+                            "luksHeaderRestore can put it back in a copy of "
+                            "the disk."));
+}
+
+/* Say why the header could not be loaded. */
+static int
+explain (struct luks *luks, int r, struct clevis_error *err)
+{
+  const uint64_t size = size_if_larger (luks);
+
+  if (luks->size >= size) {
+    explain_damage (luks, r, err);
+    return -1;
+  }
+  clevis_error_set (err, CLEVIS_ERR_HEADER,
+                    _("the device or its image is truncated: it has %" PRIu64
+                      " bytes, and its LUKS%d header takes at least %" PRIu64),
+                    luks->size, luks->info.version, size);
+  clevis_error_hint (err, _("Was the disk copied to its end, and is the whole "
+                            "of it given?"));
+  return -1;
+}
+
+/* The size of the copy is that of the device, as far as a header can go:
+ * libcryptsetup compares it with the areas that the header names.
+ */
+int
+luks_load (struct luks *luks, struct clevis_error *err)
+{
+  const uint64_t largest = largest_header (luks);
+  int r;
+
+  r = load_copy (luks, luks->size < largest ? luks->size : largest);
+  if (luks->cd == NULL)
+    return clevis_error_errno (err, -r, _("memory for the header"));
+  if (r < 0)
+    return explain (luks, r, err);
+  luks->step = STEP_READY;
+  return luks->info.version == 1 ? luks1_read (luks, err)
+    : luks2_read (luks, err);
+}
