@@ -319,8 +319,6 @@ look_at_secondary (struct luks *luks, struct clevis_error *err)
 
   luks->info.version = 2;
   luks->metadata = luks->secondary;
-  luks->info.note = _("the primary LUKS2 header is damaged, the secondary one "
-                      "was used");
   luks->step = STEP_LOAD;
   return luks_want (luks, luks->secondary + PROBE_SIZE,
                     luks->secondary - PROBE_SIZE, err);

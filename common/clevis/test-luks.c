@@ -545,7 +545,33 @@ test_luks2_damaged_json (void **state)
   bind_luks (file, 1, jwe);
   poke (file, 4200, "x", 1);
   luks = ready_luks (file);
+  assert_contains (luks_info (luks)->note, "primary LUKS2 header is damaged, "
+                   "the secondary one was used");
   assert_accepts (luks, 1, "second");
+}
+
+/* So it is with the checksum itself, but not if the secondary is damaged. */
+static void
+test_luks2_damaged_checksum (void **state)
+{
+  static const struct {
+    uint64_t offset;
+    bool primary;
+  } cases[] = { { 448, true }, { 16 * KIB + 448, false } };
+  size_t i;
+
+  for (i = 0; i < 2; ++i) {
+    const char *file = copy_of (plain_luks2 ());
+    const unsigned char other = ~peek_byte (file, cases[i].offset);
+    CLEANUP_LUKS struct luks *luks = NULL;
+
+    poke (file, cases[i].offset, &other, 1);
+    luks = ready_luks (file);
+    if (cases[i].primary)
+      assert_contains (luks_info (luks)->note, "primary LUKS2 header");
+    else
+      assert_null (luks_info (luks)->note);
+  }
 }
 
 static void
@@ -990,6 +1016,7 @@ main (void)
     cmocka_unit_test (test_luks2_key_size_of_another_keyslot),
     cmocka_unit_test (test_luks2_secondary_header),
     cmocka_unit_test (test_luks2_damaged_json),
+    cmocka_unit_test (test_luks2_damaged_checksum),
     cmocka_unit_test (test_luks2_both_headers_damaged),
     cmocka_unit_test (test_truncated),
     cmocka_unit_test (test_luks2_unknown_requirement),
