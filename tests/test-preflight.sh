@@ -66,7 +66,7 @@ assert_equal 1 "$(grep -c 'POST /rec' "$TANG_LOG_turned")" 'POST /rec'
 
 # One more fails.
 replace_server turned start_blackhole
-ask d.luks
+ask --retries 0 d.luks
 assert_status 2
 assert_stdout_matches '^closed$'
 leaf 1 'unknown'

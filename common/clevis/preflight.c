@@ -14,13 +14,12 @@
 
 #include "advert.h"
 #include "cleanups.h"
-#include "clock.h"
 #include "ecmr.h"
 #include "gettext-compat.h"
-#include "http.h"
 #include "keydir.h"
 #include "pin-tang.h"
 #include "preflight.h"
+#include "queue.h"
 #include "secret.h"
 
 /* One key of one server. */
@@ -32,7 +31,8 @@ struct check {
   bool mapped;
   char *kid;
   json_t *point;           /* a random one, for the probe */
-  struct http_transfer *transfer;
+  char *path, *body;       /* of the probe */
+  struct queued *queued;   /* NULL: nothing is under way */
 
   enum preflight_key key;
   bool signatures;
@@ -48,9 +48,9 @@ struct device {
 
 struct preflight {
   const struct policy *policy;
-  struct http *http;
+  struct queue *queue;
   bool probe;
-  double deadline;         /* of the monotonic clock; 0: not started */
+  bool started;
   struct check *checks;
   size_t nr_running;
   struct device **devices;
@@ -69,8 +69,8 @@ preflight_new (const struct policy *policy, bool probe,
   }
   pf->policy = policy;
   pf->probe = probe;
-  pf->http = http_new (policy, err);
-  if (pf->http == NULL) {
+  pf->queue = queue_new (policy, err);
+  if (pf->queue == NULL) {
     free (pf);
     return NULL;
   }
@@ -80,11 +80,13 @@ preflight_new (const struct policy *policy, bool probe,
 static void
 check_free (struct check *check)
 {
-  http_cancel (check->transfer);
+  queue_cancel (check->queued);
   url_free (check->url);
   json_decref (check->point);
   free (check->name);
   free (check->kid);
+  free (check->path);
+  free (check->body);
   free (check->address);
   free (check->certificate_expiry);
   clevis_error_clear (&check->error);
@@ -124,7 +126,7 @@ preflight_free (struct preflight *pf)
   for (i = 0; i < pf->nr_devices; ++i)
     device_free (pf->devices[i]);
   free (pf->devices);
-  http_free (pf->http);
+  queue_free (pf->queue);
   free (pf);
 }
 
@@ -299,7 +301,6 @@ preflight_add (struct preflight *pf, struct luks *luks,
 static void
 end (struct check *check)
 {
-  check->transfer = NULL;
   check->pf->nr_running--;
 }
 
@@ -316,6 +317,8 @@ probed (const struct http_reply *reply, void *opaque)
 {
   struct check *check = opaque;
 
+  check->queued = NULL;
+  set_address (check, reply->address);
   if (reply->error.code != CLEVIS_OK)
     clevis_error_copy (&check->error, &reply->error);
   else if (reply->status == 200)
@@ -330,26 +333,33 @@ probed (const struct http_reply *reply, void *opaque)
   end (check);
 }
 
+/* Put a request into the queue.  Its end may be that memory is short. */
+static void
+ask (struct check *check, const char *path, const char *body,
+     http_done_fn done)
+{
+  const struct http_request request = {
+    .base = check->url, .trusted = check->mapped, .path = path, .body = body,
+  };
+
+  check->queued = queue_add (check->pf->queue, &request, done, check,
+                             &check->error);
+  if (check->queued == NULL)
+    end (check);
+}
+
 static void
 probe (struct check *check)
 {
-  CLEANUP_FREE char *path = NULL;
-  CLEANUP_FREE char *body = json_dumps (check->point, JSON_COMPACT);
-  struct http_request request = {
-    .base = check->url, .trusted = check->mapped, .body = body,
-  };
-
-  if (body == NULL || asprintf (&path, "/rec/%s", check->kid) == -1) {
-    path = NULL;
+  check->body = json_dumps (check->point, JSON_COMPACT);
+  if (asprintf (&check->path, "/rec/%s", check->kid) == -1)
+    check->path = NULL;
+  if (check->body && check->path)
+    ask (check, check->path, check->body, probed);
+  else {
     clevis_error_errno (&check->error, ENOMEM, _("preflight"));
     end (check);
-    return;
   }
-  request.path = path;
-  check->transfer = http_start (check->pf->http, &request, probed, check,
-                                &check->error);
-  if (check->transfer == NULL)
-    end (check);
 }
 
 static void
@@ -358,7 +368,7 @@ advertised (const struct http_reply *reply, void *opaque)
   struct check *check = opaque;
   struct advert *adv = NULL;
 
-  check->transfer = NULL;
+  check->queued = NULL;
   check->seconds = reply->seconds;
   set_address (check, reply->address);
   if (reply->certificate_expiry)
@@ -394,15 +404,8 @@ start_all (struct preflight *pf)
   struct check *check;
 
   for (check = pf->checks; check; check = check->next) {
-    const struct http_request request = {
-      .base = check->url, .trusted = check->mapped, .path = "/adv",
-    };
-
     pf->nr_running++;
-    check->transfer = http_start (pf->http, &request, advertised, check,
-                                  &check->error);
-    if (check->transfer == NULL)
-      end (check);
+    ask (check, "/adv", NULL, advertised);
   }
 }
 
@@ -518,41 +521,15 @@ conclude (struct preflight *pf)
   }
 }
 
-/* The time is over for all who have not answered. */
-static void
-expire_all (struct preflight *pf)
-{
-  const double seconds = policy_get_settings (pf->policy)->deadline / 1000.0;
-  struct check *check;
-
-  for (check = pf->checks; check; check = check->next)
-    if (check->transfer) {
-      set_address (check, http_address (check->transfer));
-      clevis_error_set (&check->error, CLEVIS_ERR_UNREACHABLE,
-                        _("no answer within the deadline of %g seconds"),
-                        seconds);
-      http_cancel (check->transfer);
-      end (check);
-    }
-}
-
 int
 preflight_step (struct preflight *pf, int ms, struct clevis_error *err)
 {
-  double left;
-
-  if (pf->deadline == 0) {
-    pf->deadline = clock_now () +
-      policy_get_settings (pf->policy)->deadline / 1000.0;
+  if (!pf->started) {
+    pf->started = true;
     start_all (pf);
   }
-  left = (pf->deadline - clock_now ()) * 1000 + 1;
-  if (left < ms)
-    ms = left > 0 ? (int) left : 0;
-  if (pf->nr_running > 0 && http_step (pf->http, ms, err) == -1)
+  if (pf->nr_running > 0 && queue_step (pf->queue, ms, err) == -1)
     return -1;
-  if (clock_now () >= pf->deadline)
-    expire_all (pf);
   if (pf->nr_running > 0)
     return 1;
   conclude (pf);

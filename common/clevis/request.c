@@ -2,8 +2,8 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
  * Questions to Tang servers.  Those who ask the same (a token that was cloned
- * with its disk) share one question; a question waits until its server has
- * fewer than so many under way, is asked, and asked again if that may help.
+ * with its disk) share one question; when and how often it is sent is the
+ * queue's.
  */
 
 #include <config.h>
@@ -16,27 +16,13 @@
 
 #include "bounds.h"
 #include "cleanups.h"
-#include "clock.h"
 #include "ecmr.h"
 #include "gettext-compat.h"
-#include "http.h"
 #include "keydir.h"
 #include "offline.h"
+#include "queue.h"
 #include "request.h"
 #include "secret.h"
-
-/* Pause before the first further try; it doubles with each, and a random part
- * of up to half of it is taken off, so that a thousand hosts do not come back
- * at the same moment.
- */
-#define FIRST_PAUSE 0.25        /* seconds */
-
-/* A server, by scheme, host and port, and how much it has to do. */
-struct server {
-  struct server *next;
-  char *origin;
-  int busy;                     /* transfers under way */
-};
 
 /* Somebody who waits for a question. */
 struct request {
@@ -52,27 +38,21 @@ struct question {
   char *key;                    /* equal for equal questions */
   struct url *url;              /* to ask: of the token, or mapped */
   bool mapped;
-  struct server *server;
   char *kid;
   json_t *exchange_key;         /* S */
   json_t *epk;                  /* C */
   json_t *ephemeral;            /* E */
   char *path, *body;
   struct request *waiters;
-  struct http_transfer *transfer; /* NULL: waiting for its turn */
-  double not_before;            /* of the clock */
-  int tries;
+  struct queued *queued;        /* NULL: not yet, or answered */
   bool answered;                /* its waiters are being told */
   struct clevis_error exported; /* why it could not be exported */
 };
 
 struct requests {
   const struct policy *policy;
-  struct http *http;
+  struct queue *queue;
   struct question *questions;
-  struct server *servers;
-  double deadline;              /* of the clock; 0 until the first step */
-  unsigned seed;                /* of the pauses; not a secret */
 };
 
 struct requests *
@@ -85,9 +65,8 @@ requests_new (const struct policy *policy, struct clevis_error *err)
     return NULL;
   }
   rs->policy = policy;
-  rs->seed = (unsigned) (clock_now () * 1e6);
-  rs->http = http_new (policy, err);
-  if (rs->http == NULL) {
+  rs->queue = queue_new (policy, err);
+  if (rs->queue == NULL) {
     free (rs);
     return NULL;
   }
@@ -97,10 +76,7 @@ requests_new (const struct policy *policy, struct clevis_error *err)
 static void
 question_free (struct question *q)
 {
-  if (q->transfer) {
-    q->server->busy--;
-    http_cancel (q->transfer);
-  }
+  queue_cancel (q->queued);
   if (q->prev) {
     *q->prev = q->next;
     if (q->next)
@@ -122,7 +98,6 @@ void
 requests_free (struct requests *rs)
 {
   struct question *q;
-  struct server *server;
 
   if (rs == NULL)
     return;
@@ -132,12 +107,7 @@ requests_free (struct requests *rs)
       request_cancel (q->waiters);
     question_free (q);
   }
-  while ((server = rs->servers) != NULL) {
-    rs->servers = server->next;
-    free (server->origin);
-    free (server);
-  }
-  http_free (rs->http);
+  queue_free (rs->queue);
   free (rs);
 }
 
@@ -235,39 +205,14 @@ check_reply (const struct question *q, const struct http_reply *reply,
   return 0;
 }
 
-/* How long to wait before the next try; negative if there is none, because it
- * would not help, or would come too late.
- */
-static double
-pause_before_retry (struct question *q, const struct http_reply *reply)
-{
-  const struct policy_settings *settings =
-    policy_get_settings (q->rs->policy);
-  const int doublings = q->tries - 1 < 8 ? q->tries - 1 : 8;
-  double pause = FIRST_PAUSE * (1 << doublings);
-
-  if (!reply->temporary || q->tries > settings->retries)
-    return -1;
-  pause -= pause / 2 * rand_r (&q->rs->seed) / RAND_MAX;
-  if (reply->retry_after > pause)
-    pause = reply->retry_after;
-  return clock_now () + pause < q->rs->deadline ? pause : -1;
-}
-
 static void
 reply_came (const struct http_reply *reply, void *opaque)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   CLEANUP_JSON json_t *k = NULL;
   struct question *q = opaque;
-  double pause = pause_before_retry (q, reply);
 
-  q->transfer = NULL;
-  q->server->busy--;
-  if (pause >= 0) {
-    q->not_before = clock_now () + pause;
-    return;
-  }
+  q->queued = NULL;
   if (reply->error.code != CLEVIS_OK)
     clevis_error_copy (&err, &reply->error);
   else if (check_reply (q, reply, &err) == 0)
@@ -303,31 +248,6 @@ prepare (struct question *q, struct clevis_error *err)
     : clevis_error_errno (err, ENOMEM, _("request"));
 }
 
-/* The server that a question goes to; they are kept until the end. */
-static struct server *
-find_server (struct requests *rs, const struct url *url)
-{
-  CLEANUP_FREE char *origin = NULL;
-  struct server *server;
-
-  if (asprintf (&origin, "%s://%s:%d", url->scheme, url->host,
-                url->port) == -1) {
-    origin = NULL;
-    return NULL;
-  }
-  for (server = rs->servers; server; server = server->next)
-    if (strcmp (server->origin, origin) == 0)
-      return server;
-  server = calloc (1, sizeof *server);
-  if (server) {
-    server->origin = origin;
-    origin = NULL;
-    server->next = rs->servers;
-    rs->servers = server;
-  }
-  return server;
-}
-
 /* Where to ask: what the token says, unless the user says otherwise. */
 static int
 set_url (struct question *q, const struct url *url, struct clevis_error *err)
@@ -337,10 +257,7 @@ set_url (struct question *q, const struct url *url, struct clevis_error *err)
   q->mapped = q->url != NULL;
   if (!q->mapped)
     q->url = url_parse (url->base, err);
-  if (q->url == NULL)
-    return -1;
-  q->server = find_server (q->rs, q->url);
-  return q->server ? 0 : clevis_error_errno (err, ENOMEM, _("request"));
+  return q->url ? 0 : -1;
 }
 
 static struct question *
@@ -498,7 +415,7 @@ export_all (struct requests *rs, struct offline *offline)
   return any;
 }
 
-/* Returns -1 if the question has ended, because nothing could be sent. */
+/* Returns -1 if the question has ended, because memory was short. */
 static int
 send_question (struct question *q)
 {
@@ -507,45 +424,40 @@ send_question (struct question *q)
     .base = q->url, .trusted = q->mapped, .path = q->path, .body = q->body,
   };
 
-  q->tries++;
-  q->transfer = http_start (q->rs->http, &request, reply_came, q, &err);
-  if (q->transfer == NULL) {
-    tell (q, NULL, &err, NULL);
-    return -1;
-  }
-  q->server->busy++;
-  return 0;
+  q->queued = queue_add (q->rs->queue, &request, reply_came, q, &err);
+  if (q->queued)
+    return 0;
+  tell (q, NULL, &err, NULL);
+  return -1;
 }
 
-/* The next question that may be sent now, or NULL. */
+/* The next question that nothing was done about, or NULL. */
 static struct question *
-next_to_send (struct requests *rs, double now)
+next_new (struct requests *rs)
 {
-  const int parallel = policy_get_settings (rs->policy)->parallel;
   struct question *q;
 
   for (q = rs->questions; q; q = q->next)
-    if (q->transfer == NULL && !q->answered && q->not_before <= now &&
-        q->server->busy < parallel)
+    if (q->queued == NULL && !q->answered)
       return q;
   return NULL;
 }
 
-/* Send what may be sent.  Telling a waiter can end other questions, so the list
- * is looked at anew for each.  Returns true if a question has ended at once,
- * so that there may be more to do without any reply.
+/* Put new questions into the queue, or answer them.  Telling a waiter can end
+ * other questions, so the list is looked at anew for each.  Returns true if a
+ * question has ended at once, so that there may be more to do without any
+ * reply.
  */
 static bool
-send_all (struct requests *rs)
+start_new (struct requests *rs)
 {
   const struct policy_settings *settings = policy_get_settings (rs->policy);
-  const double now = clock_now ();
   struct question *q;
   bool ended = false;
 
   if (settings->offline && !offline_is_import (settings->offline))
     return export_all (rs, settings->offline);
-  while ((q = next_to_send (rs, now)) != NULL)
+  while ((q = next_new (rs)) != NULL)
     if (settings->keydir || settings->offline) {
       answer_locally (q, settings);
       ended = true;
@@ -555,57 +467,16 @@ send_all (struct requests *rs)
   return ended;
 }
 
-/* The time is over for all who still wait. */
-static void
-expire_all (struct requests *rs)
-{
-  const double seconds = policy_get_settings (rs->policy)->deadline / 1000.0;
-  struct question *q;
-
-  while ((q = rs->questions) != NULL && !q->answered) {
-    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-
-    clevis_error_set (&err, CLEVIS_ERR_UNREACHABLE,
-                      _("no answer within the deadline of %g seconds"),
-                      seconds);
-    tell (q, NULL, &err, q->transfer ? http_address (q->transfer) : NULL);
-  }
-}
-
-/* Milliseconds until something is due without a reply, at most ms. */
-static int
-time_to_wait (const struct requests *rs, int ms)
-{
-  const double now = clock_now ();
-  double due = rs->deadline;
-  const struct question *q;
-
-  for (q = rs->questions; q; q = q->next)
-    if (q->transfer == NULL && q->not_before > now && q->not_before < due)
-      due = q->not_before;
-  due = (due - now) * 1000 + 1;
-  return due < 0 ? 0 : due < ms ? (int) due : ms;
-}
-
 int
 requests_step (struct requests *rs, int ms, struct clevis_error *err)
 {
-  if (rs->deadline == 0)
-    rs->deadline = clock_now () +
-      policy_get_settings (rs->policy)->deadline / 1000.0;
-  if (send_all (rs))
+  if (start_new (rs))
     ms = 0;
-  else if (rs->questions)
-    ms = time_to_wait (rs, ms);
-  if (http_step (rs->http, ms, err) == -1)
-    return -1;
-  if (clock_now () >= rs->deadline)
-    expire_all (rs);
-  return 0;
+  return queue_step (rs->queue, ms, err);
 }
 
 void
 requests_wakeup (struct requests *rs)
 {
-  http_wakeup (rs->http);
+  queue_wakeup (rs->queue);
 }

@@ -51,6 +51,7 @@ setup (void **state)
   server_advertise (f->b, adv);
   f->policy = loopback_policy ();
   policy_settings (f->policy)->timeout = LONG_TIMEOUT;
+  policy_settings (f->policy)->retries = 0;
   *state = f;
   return 0;
 }
@@ -411,6 +412,105 @@ test_deadline (void **state)
   assert_string_equal (d->leaves[0].error.address, "127.0.0.1");
 }
 
+/* A fault that may pass is not the last word, for the advertisement and for the
+ * probe; one that lasts is.
+ */
+static void
+test_temporary_faults_are_tried_again (void **state)
+{
+  static const struct {
+    int good;                   /* requests before the fault */
+    enum fault fault;
+    int requests;
+    enum preflight_key key;
+  } cases[] = {
+    { 0, FAULT_ERROR, 2, PREFLIGHT_ADVERTISED },
+    { 0, FAULT_CLOSE, 2, PREFLIGHT_ADVERTISED },
+    { 0, FAULT_NO_KEY, 1, PREFLIGHT_UNKNOWN },
+    { 1, FAULT_ERROR, 3, PREFLIGHT_UNADVERTISED },
+    { 1, FAULT_NO_KEY, 2, PREFLIGHT_GONE },
+  };
+  CLEANUP_JSON json_t *none = tang_advertisement (NULL, true);
+  size_t i;
+
+  for (i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+    const char *file = new_disk ();
+    const struct preflight_device *d;
+    void *own = NULL;
+    struct fixture *f;
+
+    setup (&own);
+    f = own;
+    policy_settings (f->policy)->retries = 1;
+    if (cases[i].good > 0) {
+      server_advertise (f->a, none);
+      server_fault_for (f->a, cases[i].good, FAULT_NONE, cases[i].fault);
+    }
+    else
+      server_fault_for (f->a, 1, cases[i].fault, FAULT_NONE);
+    bind_tang (f, file, 1, server_url (f->a));
+    d = fly (f, file, true);
+    assert_int_equal (d->leaves[0].key, cases[i].key);
+    assert_int_equal (server_requests (f->a), cases[i].requests);
+    teardown (&own);
+  }
+}
+
+/* Eight keys of one server, by its URL and a path each. */
+static void
+bind_eight (struct fixture *f, const char *file)
+{
+  char url[64];
+  int i;
+
+  for (i = 0; i < 8; ++i) {
+    snprintf (url, sizeof url, "%s/%d", server_url (f->a), i);
+    bind_tang (f, file, 1, url);
+  }
+}
+
+/* Eight checks of one server, of which three may be under way: no more are
+ * sent while it does not answer.
+ */
+static void
+test_a_server_gets_so_many_at_a_time (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file = new_disk ();
+  double start;
+
+  bind_eight (f, file);
+  policy_settings (f->policy)->parallel = 3;
+  server_set_fault (f->a, FAULT_BLACK_HOLE);
+  f->pf = preflight_new (f->policy, true, &err);
+  f->luks[f->nr++] = ready_luks (file);
+  assert_int_equal (preflight_add (f->pf, f->luks[0], &err), 0);
+  while (server_requests (f->a) < 3)
+    assert_int_equal (preflight_step (f->pf, 20, &err), 1);
+  for (start = clock_now (); clock_now () - start < 0.2;)
+    assert_int_equal (preflight_step (f->pf, 20, &err), 1);
+  assert_int_equal (server_requests (f->a), 3);
+}
+
+/* Those that wait get their turn. */
+static void
+test_all_get_their_turn (void **state)
+{
+  struct fixture *f = *state;
+  const char *file = new_disk ();
+  const struct preflight_device *d;
+  size_t i;
+
+  bind_eight (f, file);
+  policy_settings (f->policy)->parallel = 3;
+  d = fly (f, file, true);
+  assert_int_equal (d->nr_leaves, 8);
+  for (i = 0; i < 8; ++i)
+    assert_int_equal (d->leaves[i].key, PREFLIGHT_ADVERTISED);
+  assert_in_range (server_most_open (f->a), 1, 3);
+}
+
 static void
 test_free_before_it_runs (void **state)
 {
@@ -533,6 +633,9 @@ main (void)
     test (test_two_tokens),
     test (test_server_is_asked_once),
     test (test_deadline),
+    test (test_temporary_faults_are_tried_again),
+    test (test_a_server_gets_so_many_at_a_time),
+    test (test_all_get_their_turn),
     test (test_free_before_it_runs),
     test (test_advertisement),
     test (test_advertised_signing_key),
