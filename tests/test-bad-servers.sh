@@ -48,7 +48,7 @@ end_server slow
 start_server slow 'printf "HTTP/1.1 200 OK\r\nX: ";
                    while printf x; do sleep 0.2; done' "$TANG_PORT_slow"
 
-bad babble ''
+bad babble 'did not answer with HTTP'
 end_server babble
 start_server babble 'while printf H; do sleep 0.2; done' "$TANG_PORT_babble"
 
