@@ -6,12 +6,27 @@
 #
 # shellcheck shell=bash
 
-#   fill_hive FILE PREFIX, with the lines of a .reg file on standard input
+# hivexregedit makes no key without its parent: name all of them.
+with_parents ()
+{
+  awk '/^\[/ {
+         n = split(substr($0, 3, length($0) - 3), part, "\\")
+         key = ""
+         for (i = 1; i < n; i++) {
+           key = key "\\" part[i]
+           if (!seen[key]++) print "[" key "]\n"
+         }
+       }
+       { print }'
+}
+
+#   fill_hive FILE, with the keys of a .reg file on standard input
 fill_hive ()
 {
   python3 "$top_srcdir/tests/guests/empty-hive.py" "$1" &&
-    { printf 'Windows Registry Editor Version 5.00\n\n'; cat; } > "$1.reg" &&
-    hivexregedit --merge --prefix "$2" "$1" "$1.reg" &&
+    { printf 'Windows Registry Editor Version 5.00\n\n'
+      with_parents; } > "$1.reg" &&
+    hivexregedit --merge "$1" "$1.reg" &&
     rm "$1.reg"
 }
 
@@ -28,26 +43,26 @@ start=1MiB size=36MiB type=7
 END
   mkdir "$dir" || return 1
   # A drive letter is for the signature of the disk and the partition's offset.
-  fill_hive "$dir/SYSTEM" 'HKEY_LOCAL_MACHINE\SYSTEM' <<'END' || return 1
-[HKEY_LOCAL_MACHINE\SYSTEM\Select]
+  fill_hive "$dir/SYSTEM" <<'END' || return 1
+[\Select]
 "Current"=dword:00000001
 "Default"=dword:00000001
 
-[HKEY_LOCAL_MACHINE\SYSTEM\ControlSet001\Services\Tcpip\Parameters]
+[\ControlSet001\Services\Tcpip\Parameters]
 "Hostname"="winguest"
 
-[HKEY_LOCAL_MACHINE\SYSTEM\MountedDevices]
+[\MountedDevices]
 "\\DosDevices\\C:"=hex(3):45,44,42,4e,00,00,10,00,00,00,00,00
 END
-  fill_hive "$dir/SOFTWARE" 'HKEY_LOCAL_MACHINE\SOFTWARE' <<'END' || return 1
-[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion]
+  fill_hive "$dir/SOFTWARE" <<'END' || return 1
+[\Microsoft\Windows NT\CurrentVersion]
 "ProductName"="Windows Server 2016 <Standard> & more"
 "CurrentVersion"="6.3"
 "CurrentMajorVersionNumber"=dword:0000000a
 "CurrentMinorVersionNumber"=dword:00000000
 "InstallationType"="Server"
 
-[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\Editor]
+[\Microsoft\Windows\CurrentVersion\Uninstall\Editor]
 "DisplayName"="Some Editor"
 "DisplayVersion"="1.2.3"
 "InstallLocation"="C:\\Program Files\\Editor"
