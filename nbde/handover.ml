@@ -23,10 +23,10 @@ let stdin_word = "{stdin}"
 external number : Unix.file_descr -> int = "%identity"
 
 let check command =
-  match List.filter (fun word -> word <> stdin_word) command with
-  | [] ->
+  match command with
+  | name :: _ when name <> keys_word && name <> stdin_word -> ()
+  | _ ->
      raise (Options.Error (Usage (s_"option --run needs a command after '--'")))
-  | _ -> ()
 
 let memory_file write =
   let fd = Clevis.Memfile.create () in
@@ -42,8 +42,13 @@ let prepare command findings =
   let entries = Keyfile.entries findings in
   List.iter (Keyfile.check_carried Keyfile.lines) entries;
   let file (outcome : Types.outcome) =
+    let { Types.name; info = { uuid; _ }; _ } = outcome.device in
     let with_key key =
-      outcome.device.info.uuid, memory_file (Clevis.Key.write key) in
+      if not (Unlock.is_uuid uuid) then
+        raise (Keyfile.Error (
+          sprintf (f_"%s: its UUID is none, so that --key cannot name it")
+            name));
+      uuid, memory_file (Clevis.Key.write key) in
     Option.map with_key (Types.key outcome) in
   let stdin =
     if List.mem stdin_word command then
@@ -102,10 +107,11 @@ let run t =
   let words = words t.command keys in
   let reading, told = Unix.pipe ~cloexec:true () in
   flush_all ();
+  (* In the new process, too, until it is the command. *)
+  Signals.spare_children true;
   match Unix.fork () with
   | 0 -> become t words told
   | pid ->
-     Signals.spare_children true;
      Signals.forward pid;
      Unix.close told;
      close t;

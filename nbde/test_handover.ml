@@ -25,5 +25,5 @@ let () =
     (Handover.words ["a"] []);
   Testing.raises "no command"
     (function Options.Error _ -> true | _ -> false)
-    (fun () -> Handover.check ["{stdin}"]);
+    (fun () -> Handover.check ["{stdin}"; "cat"]);
   Testing.finish ()

@@ -67,10 +67,11 @@ let uuid_char = function
   | '0'..'9' | 'a'..'f' | 'A'..'F' | '-' -> true
   | _ -> false
 
+let is_uuid text = String.length text = 36 && String.for_all uuid_char text
+
 let map_name ~taken ~device ~uuid =
-  let valid = String.length uuid = 36 && String.for_all uuid_char uuid in
   let name =
-    if valid then "luks-" ^ uuid
+    if is_uuid uuid then "luks-" ^ uuid
     else
       let plain = function
         | ('0'..'9' | 'a'..'z' | 'A'..'Z') as c -> c
