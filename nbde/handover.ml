@@ -44,7 +44,7 @@ let prepare command findings =
   let file (outcome : Types.outcome) =
     let { Types.name; info = { uuid; _ }; _ } = outcome.device in
     let with_key key =
-      if not (Unlock.is_uuid uuid) then
+      if not (Types.is_uuid uuid) then
         raise (Keyfile.Error (
           sprintf (f_"%s: its UUID is none, so that --key cannot name it")
             name));
@@ -52,7 +52,7 @@ let prepare command findings =
     Option.map with_key (Types.key outcome) in
   let stdin =
     if List.mem stdin_word command then
-      Some (memory_file (fun fd -> Keyfile.lines.write fd entries))
+      Some (memory_file (fun fd -> Keyfile.write_lines fd entries))
     else None in
   { command; files = List.filter_map file findings.outcomes; stdin }
 

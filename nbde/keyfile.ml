@@ -15,14 +15,21 @@ let error fmt = ksprintf (fun message -> raise (Error message)) fmt
 type entry = {
   device : string;
   kind : Types.kind;
+  uuid : string;
+  keyslot : int option;
   key : Clevis.Key.t option;
 }
+
+type shape =
+  | One_file of (Unix.file_descr -> entry list -> unit)
+  | Folder
+  | Arguments
 
 type format = {
   name : string;
   summary : string;
   carries : char -> bool;
-  write : Unix.file_descr -> entry list -> unit;
+  shape : shape;
 }
 
 (* The virt tools look for LUKS on these only, and ask for them in this
@@ -58,10 +65,92 @@ let lines = {
   name = "lines";
   summary = s_"one key a line";
   carries = (fun byte -> byte <> '\n' && byte <> '\000');
-  write = write_lines;
+  shape = One_file write_lines;
 }
 
-let formats = [lines]
+(* Devices that share a key share its number: pairs of entry and number, in
+ * order.
+ *)
+let numbered entries =
+  let number (found, distinct) entry =
+    match entry.key with
+    | None -> found, distinct
+    | Some key ->
+       match
+         List.find_opt (fun (other, _) -> Clevis.Key.equal key other) distinct
+       with
+       | Some (_, n) -> (entry, n) :: found, distinct
+       | None ->
+          let n = List.length distinct in
+          (entry, n) :: found, (key, n) :: distinct in
+  let found, distinct = List.fold_left number ([], []) entries in
+  List.rev found, List.rev distinct
+
+let dir = {
+  name = "dir";
+  summary = s_"a folder of files, one for each key";
+  carries = (fun _ -> true);
+  shape = Folder;
+}
+
+let arguments = {
+  name = "args";
+  summary = s_"options --key, and a folder of files beside them";
+  carries = (fun byte -> byte <> '\n' && byte <> '\000');
+  shape = Arguments;
+}
+
+let write_text fd text =
+  ignore (Unix.write_substring fd text 0 (String.length text))
+
+(* Kubernetes gives back the bytes that were encoded. *)
+let write_secret fd entries =
+  write_text fd
+    "apiVersion: v1\nkind: Secret\nmetadata:\n  name: luks-keys\n\
+     type: Opaque\ndata:\n";
+  List.iter (fun (key, n) ->
+    write_text fd (sprintf "  \"%d\": " n);
+    Clevis.Key.write_base64 key fd;
+    write_byte fd "\n") (snd (numbered entries))
+
+let secret = {
+  name = "secret";
+  summary = s_"a Secret of Kubernetes";
+  carries = (fun _ -> true);
+  shape = One_file write_secret;
+}
+
+(* The key goes between two halves of an object, as it never is a string. *)
+let write_json fd entries =
+  let write i (entry, key) =
+    let fields =
+      Json.to_string (Dict [
+        "uuid", String entry.uuid;
+        "device", String entry.device;
+        "keyslot",
+          (match entry.keyslot with
+           | None -> Json.Null
+           | Some slot -> Int (Int64.of_int slot));
+      ]) in
+    write_text fd (if i = 0 then "\n  " else ",\n  ");
+    write_text fd (String.sub fields 0 (String.length fields - 1));
+    write_text fd ", \"key_base64\": \"";
+    Clevis.Key.write_base64 key fd;
+    write_text fd "\"}" in
+  write_text fd "[";
+  List.iteri write
+    (List.filter_map (fun entry ->
+       Option.map (fun key -> entry, key) entry.key) entries);
+  write_text fd "\n]\n"
+
+let json = {
+  name = "json";
+  summary = s_"a list in JSON";
+  carries = (fun _ -> true);
+  shape = One_file write_json;
+}
+
+let formats = [lines; dir; arguments; secret; json]
 
 type target = {
   file : string;
@@ -99,15 +188,50 @@ let exists file =
   | exception Unix.Unix_error (code, _, _) ->
      error "%s: %s" file (Unix.error_message code)
 
-let check_existing { file; force; _ } =
+let is_number name =
+  name <> "" && String.for_all (fun c -> c >= '0' && c <= '9') name
+
+(* Only what looks like such a folder is replaced. *)
+let is_key_folder folder =
+  match Sys.readdir folder with
+  | names -> Array.for_all is_number names
+  | exception Sys_error _ -> false
+
+let refuse_existing file = error (f_"%s: exists (--force replaces it)") file
+
+let check_existing_file ~force file =
   match exists file with
   | None -> ()
   | Some Unix.S_REG when force -> ()
-  | Some Unix.S_REG -> error (f_"%s: exists (--force replaces it)") file
+  | Some Unix.S_REG -> refuse_existing file
   | Some _ -> error (f_"%s: exists and is not a regular file") file
+
+let check_existing_folder ~force folder =
+  match exists folder with
+  | None -> ()
+  | Some Unix.S_DIR when not (is_key_folder folder) ->
+     error (f_"%s: exists and is not a folder of keys") folder
+  | Some Unix.S_DIR when force -> ()
+  | Some Unix.S_DIR -> refuse_existing folder
+  | Some _ -> error (f_"%s: exists and is not a folder") folder
+
+let folder_of_arguments file = file ^ ".d"
+
+let check_existing { file; force; format } =
+  match format.shape with
+  | One_file _ -> check_existing_file ~force file
+  | Folder -> check_existing_folder ~force file
+  | Arguments ->
+     check_existing_file ~force file;
+     check_existing_folder ~force (folder_of_arguments file)
 
 let check_target target =
   if target.file = "-" then (
+    (match target.format.shape with
+     | One_file _ -> ()
+     | Folder | Arguments ->
+        error (f_"the format '%s' cannot be written to standard output")
+          target.format.name);
     if Unix.isatty Unix.stdout then
       error (f_"keys are not written to a terminal")
   )
@@ -153,14 +277,95 @@ let write_file target write =
     publish target temporary);
   sync_directory dir
 
+let remove_folder folder =
+  (match Sys.readdir folder with
+   | names ->
+      Array.iter (fun name -> remove_quietly (Filename.concat folder name)) names
+   | exception Sys_error _ -> ());
+  try Unix.rmdir folder with Unix.Unix_error _ -> ()
+
+let write_new_file name write =
+  let fd =
+    Unix.openfile name [Unix.O_WRONLY; Unix.O_CREAT; Unix.O_EXCL;
+                        Unix.O_CLOEXEC] 0o600 in
+  Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
+    write fd;
+    Unix.fsync fd)
+
+let rec make_temporary_folder beside attempts =
+  let bits = Random.State.bits (Random.State.make_self_init ()) in
+  let folder =
+    Filename.concat (Filename.dirname beside)
+      (sprintf ".%s-%08x" Package.name bits) in
+  try
+    Unix.mkdir folder 0o700;
+    folder
+  with Unix.Unix_error (EEXIST, _, _) when attempts > 0 ->
+    make_temporary_folder beside (attempts - 1)
+
+(* A folder that is there is moved away first, and back if that was in vain:
+ * no folder that has files can be replaced in one step.
+ *)
+let publish_folder ~force temporary folder =
+  check_existing_folder ~force folder;
+  match exists folder with
+  | None -> Unix.rename temporary folder
+  | Some _ ->
+     let old = make_temporary_folder folder 100 in
+     Unix.rename folder old;
+     (try Unix.rename temporary folder
+      with e ->
+        Unix.rename old folder;
+        raise e);
+     remove_folder old
+
+let write_folder ~force folder entries =
+  let temporary = make_temporary_folder folder 100 in
+  Fun.protect ~finally:(fun () -> remove_folder temporary) (fun () ->
+    List.iter (fun (key, n) ->
+      write_new_file (Filename.concat temporary (string_of_int n))
+        (Clevis.Key.write key)) (snd (numbered entries));
+    sync_directory temporary;
+    Signals.check ();
+    publish_folder ~force temporary folder);
+  sync_directory (Filename.dirname folder)
+
+(* A selector has no way to quote anything. *)
+let check_selector folder { device; uuid; _ } =
+  if String.contains folder ':' || String.contains folder '\n' then
+    error (f_"%s has a ':' or a newline, which no --key can name; use another \
+              FILE or --output-keys-format dir") folder;
+  if not (Types.is_uuid uuid) then
+    error (f_"%s: its UUID is none, so that --key cannot name it") device
+
+let write_arguments { file; force; _ } entries =
+  let folder =
+    let folder = folder_of_arguments file in
+    if Filename.is_relative folder then Filename.concat (Sys.getcwd ()) folder
+    else folder in
+  let found = fst (numbered entries) in
+  List.iter (fun (entry, _) -> check_selector folder entry) found;
+  write_folder ~force folder entries;
+  let write fd =
+    List.iter (fun (entry, n) ->
+      write_text fd
+        (sprintf "--key\n%s:file:%s/%d\n" entry.uuid folder n)) found in
+  try
+    write_file { file; force; format = lines } write
+  with e ->
+    remove_folder folder;
+    raise e
+
 let write target entries =
   try
     if List.for_all (fun entry -> Option.is_none entry.key) entries then
       error (f_"there is no key");
     List.iter (check_carried target.format) entries;
-    let write fd = target.format.write fd entries in
-    if target.file = "-" then write Unix.stdout
-    else write_file target write
+    match target.format.shape with
+    | Folder -> write_folder ~force:target.force target.file entries
+    | Arguments -> write_arguments target entries
+    | One_file write when target.file = "-" -> write Unix.stdout entries
+    | One_file write -> write_file target (fun fd -> write fd entries)
   with
   | Error message ->
      error (f_"%s was not written: %s")
@@ -172,8 +377,12 @@ let write target entries =
 
 let entries { Types.outcomes; refused } =
   let of_outcome (outcome : Types.outcome) =
+    let keyslot =
+      Option.map (fun (u : Clevis.Exchange.unlocked) -> u.keyslot)
+        (Types.unlocked outcome) in
     { device = outcome.device.name; kind = outcome.device.kind;
-      key = Types.key outcome } in
+      uuid = outcome.device.info.uuid; keyslot; key = Types.key outcome } in
   let of_refused (refused : Types.refused) =
-    { device = refused.name; kind = refused.kind; key = None } in
+    { device = refused.name; kind = refused.kind; uuid = ""; keyslot = None;
+      key = None } in
   List.map of_outcome outcomes @ List.map of_refused refused

@@ -10,19 +10,34 @@ exception Error of string
 type entry = {
   device : string;
   kind : Types.kind;
+  uuid : string;                (** as the header has it: any text *)
+  keyslot : int option;         (** [None]: not known *)
   key : Clevis.Key.t option;
 }
+
+(** What is written. *)
+type shape =
+  | One_file of (Unix.file_descr -> entry list -> unit)
+      (** Raises {!Error} before anything is written. *)
+  | Folder                      (** of one file for each different key *)
+  | Arguments                   (** a file of arguments that name the files of
+                                    a folder beside it *)
 
 (** A way to write keys. *)
 type format = {
   name : string;
   summary : string;             (** for [--help] *)
   carries : char -> bool;       (** can a key contain this byte? *)
-  write : Unix.file_descr -> entry list -> unit;
-      (** Raises {!Error} before anything is written. *)
+  shape : shape;
 }
 
 val lines : format
+
+val write_lines : Unix.file_descr -> entry list -> unit
+(** In the format [lines].  Raises {!Error} before anything is written. *)
+
+val folder_of_arguments : string -> string
+(** The folder beside a file of arguments. *)
 
 val check_carried : format -> entry -> unit
 (** Can the key of an entry, if it has one, be written so?  Raises

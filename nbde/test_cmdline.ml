@@ -238,7 +238,7 @@ let test_refused () =
     "option --import-replies needs --check, --inspect, --mount, \
      --output-keys or --run";
   refused "unknown keys format" ["--output-keys-format=x"]
-    "option --output-keys-format: 'x': the formats are: lines"
+    "option --output-keys-format: 'x': the formats are: lines, dir, args, secret, json"
 
 let () =
   test_mount ();

@@ -11,8 +11,11 @@ let key_of text =
   Fun.protect ~finally:(fun () -> Unix.close reading) (fun () ->
     Clevis.Key.read reading)
 
-let entry ?key ?(kind = Types.Partition) device =
-  { Keyfile.device; kind; key = Option.map key_of key }
+let uuid = "01234567-89ab-cdef-0123-456789abcdef"
+
+let entry ?key ?(kind = Types.Partition) ?(uuid = uuid) device =
+  { Keyfile.device; kind; uuid; keyslot = Some 1;
+    key = Option.map key_of key }
 
 let lines = List.hd Keyfile.formats
 
@@ -28,7 +31,14 @@ let in_folder f =
   let dir = Filename.temp_file "nbde" ".d" in
   Sys.remove dir;
   Unix.mkdir dir 0o700;
-  let remove name = Sys.remove (Filename.concat dir name) in
+  let rec remove_in dir name =
+    let path = Filename.concat dir name in
+    match (Unix.lstat path).st_kind with
+    | Unix.S_DIR ->
+       Array.iter (remove_in path) (Sys.readdir path);
+       Unix.rmdir path
+    | _ -> Sys.remove path in
+  let remove = remove_in dir in
   let finally () =
     Array.iter remove (Sys.readdir dir);
     Unix.rmdir dir in
@@ -106,7 +116,7 @@ let test_content () =
 let test_atomic () =
   let broken = {
     lines with
-    write = (fun fd _ ->
+    shape = One_file (fun fd _ ->
       ignore (Unix.write_substring fd "half" 0 4);
       raise (Unix.Unix_error (Unix.ENOSPC, "write", "")));
   } in
@@ -138,6 +148,88 @@ let test_keys () =
   Testing.raises "not compared" invalid (fun () -> b = c);
   Testing.raises "not marshalled" invalid (fun () -> Marshal.to_string b [])
 
+let format name =
+  List.find (fun f -> f.Keyfile.name = name) Keyfile.formats
+
+let three = [
+  entry "/dev/sda2" ~key:"a\nb";
+  entry "/dev/sda3" ~key:"c";
+  entry "/dev/sda4";
+  entry "/dev/sdb" ~kind:Whole_disk ~key:"a\nb";
+]
+
+let test_dir () =
+  in_folder (fun dir ->
+    let write ?force entries =
+      Keyfile.write (target ?force ~format:(format "dir") dir) entries in
+    let keys = Filename.concat dir "keys" in
+    write three;
+    Testing.equal "a file for each key" show ["0"; "1"] (left keys);
+    Testing.equal "nothing else" show ["keys"] (left dir);
+    Testing.text "first" "a\nb" (read_file (Filename.concat keys "0"));
+    Testing.text "second" "c" (read_file (Filename.concat keys "1"));
+    Testing.number "mode" 0o700 (Unix.stat keys).st_perm;
+    Testing.number "mode of a file" 0o600
+      (Unix.stat (Filename.concat keys "0")).st_perm;
+    fails "exists" dir (fun () -> write three);
+    write ~force:true [entry "/dev/sda2" ~key:"new"];
+    Testing.equal "replaced" show ["0"] (left keys);
+    Testing.text "by this" "new" (read_file (Filename.concat keys "0"));
+    Testing.equal "still nothing else" show ["keys"] (left dir);
+    close_out (open_out (Filename.concat keys "letter"));
+    fails "not a folder of keys" dir (fun () -> write ~force:true three);
+    Testing.raises "standard output"
+      (function Keyfile.Error _ -> true | _ -> false)
+      (fun () ->
+        Keyfile.check_target
+          { file = "-"; format = format "dir"; force = false }))
+
+let test_args () =
+  in_folder (fun dir ->
+    let write entries =
+      Keyfile.write (target ~format:(format "args") dir) entries in
+    let other = "ffffffff-89ab-cdef-0123-456789abcdef" in
+    fails "a newline" dir (fun () -> write three);
+    fails "no UUID" dir (fun () -> write [entry "/dev/a" ~key:"k" ~uuid:"all"]);
+    write [entry "/dev/sda2" ~key:"k"; entry "/dev/sda3" ~key:"k" ~uuid:other];
+    let file = Filename.concat dir "keys" in
+    Testing.text "arguments"
+      (Printf.sprintf "--key\n%s:file:%s.d/0\n--key\n%s:file:%s.d/0\n" uuid
+         file other file)
+      (read_file file);
+    Testing.text "key" "k" (read_file (file ^ ".d/0"));
+    Testing.equal "nothing else" show ["keys"; "keys.d"] (left dir);
+    fails "exists" dir (fun () -> write [entry "/dev/sda2" ~key:"k"]));
+  in_folder (fun dir ->
+    let file = Filename.concat dir "a:b" in
+    fails "a colon" dir (fun () ->
+      Keyfile.write { file; format = format "args"; force = false }
+        [entry "/dev/sda2" ~key:"k"]))
+
+let test_secret () =
+  in_folder (fun dir ->
+    let target = target ~format:(format "secret") dir in
+    Keyfile.write target three;
+    Testing.text "secret"
+      "apiVersion: v1\nkind: Secret\nmetadata:\n  name: luks-keys\n\
+       type: Opaque\ndata:\n  \"0\": YQpi\n  \"1\": Yw==\n"
+      (read_file target.file);
+    Testing.number "mode" 0o600 (Unix.stat target.file).st_perm)
+
+let test_json () =
+  in_folder (fun dir ->
+    let target = target ~format:(format "json") dir in
+    Keyfile.write target
+      [entry "/dev/sda2" ~key:"a\nb"; entry "/dev/\"" ~key:"c" ~uuid:"\000"];
+    let object_ uuid device key =
+      Printf.sprintf "  {\"uuid\": \"%s\", \"device\": \"%s\", \
+                      \"keyslot\": 1, \"key_base64\": \"%s\"}"
+        uuid device key in
+    Testing.text "json"
+      ("[\n" ^ object_ uuid "/dev/sda2" "YQpi" ^ ",\n"
+       ^ object_ "\\u0000" "/dev/\\\"" "Yw==" ^ "\n]\n")
+      (read_file target.file))
+
 let () =
   ignore (Clevis.init ());
   Signals.catch ();
@@ -148,4 +240,8 @@ let () =
   test_content ();
   test_atomic ();
   test_long ();
+  test_dir ();
+  test_args ();
+  test_secret ();
+  test_json ();
   Testing.finish ()

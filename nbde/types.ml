@@ -98,3 +98,9 @@ let key outcome =
   | _ ->
      Option.map (fun (u : Clevis.Exchange.unlocked) -> u.key)
        (unlocked outcome)
+
+let uuid_char = function
+  | '0'..'9' | 'a'..'f' | 'A'..'F' | '-' -> true
+  | _ -> false
+
+let is_uuid text = String.length text = 36 && String.for_all uuid_char text

@@ -127,3 +127,6 @@ val unlocked : outcome -> Clevis.Exchange.unlocked option
 
 val key : outcome -> Clevis.Key.t option
 (** The key that opens it, recovered or given. *)
+
+val is_uuid : string -> bool
+(** A header may have any text in the place of its UUID. *)

@@ -63,12 +63,6 @@ let recover plan devices =
   List.iter (Keys.hold plan.keys) (List.filter_map key outcomes);
   outcomes
 
-let uuid_char = function
-  | '0'..'9' | 'a'..'f' | 'A'..'F' | '-' -> true
-  | _ -> false
-
-let is_uuid text = String.length text = 36 && String.for_all uuid_char text
-
 let map_name ~taken ~device ~uuid =
   let name =
     if is_uuid uuid then "luks-" ^ uuid

@@ -44,9 +44,6 @@ val run : Guestfs.guestfs -> plan -> Types.findings
 val release_keys : Types.findings -> unit
 (** Wipe all keys. *)
 
-val is_uuid : string -> bool
-(** A header may have any text in the place of its UUID. *)
-
 val map_name : taken:string list -> device:string -> uuid:string -> string
 (** The name to open a device by: [luks-UUID], or if that is taken (the devices
     are copies of each other) with [-2], [-3], ... behind it.  A UUID that is

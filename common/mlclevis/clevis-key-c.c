@@ -11,6 +11,8 @@
 #include <string.h>
 #include <termios.h>
 
+#include <openssl/evp.h>
+
 #include "clevis-stubs.h"
 
 static void
@@ -282,29 +284,56 @@ nbde_key_chomp (value keyv)
   return Val_unit;
 }
 
-extern value nbde_key_write (value keyv, value fdv);
-
 /* Interrupted by a signal, it gives up: the signals that the program catches
- * ask it to end.
+ * ask it to end.  Returns -1 with errno.
  */
-value
-nbde_key_write (value keyv, value fdv)
+static int
+write_bytes (const struct secret *bytes, int fd)
 {
-  CAMLparam2 (keyv, fdv);
-  const struct secret *key = stub_get_key (keyv);
-  const int fd = Int_val (fdv);
   size_t written = 0;
   ssize_t r = 0;
 
   caml_enter_blocking_section ();
-  while (written < key->len && r != -1) {
-    r = write (fd, key->data + written, key->len - written);
+  while (written < bytes->len && r != -1) {
+    r = write (fd, bytes->data + written, bytes->len - written);
     if (r > 0)
       written += r;
   }
   caml_leave_blocking_section ();
+  return r == -1 ? -1 : 0;
+}
 
-  if (r == -1)
+extern value nbde_key_write (value keyv, value fdv);
+
+value
+nbde_key_write (value keyv, value fdv)
+{
+  CAMLparam2 (keyv, fdv);
+
+  if (write_bytes (stub_get_key (keyv), Int_val (fdv)) == -1)
     uerror ("write", Nothing);
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_key_write_base64 (value keyv, value fdv);
+
+value
+nbde_key_write_base64 (value keyv, value fdv)
+{
+  CAMLparam2 (keyv, fdv);
+  const struct secret *key = stub_get_key (keyv);
+  /* EVP_EncodeBlock adds a NUL. */
+  struct secret *text = secret_new (4 * ((key->len + 2) / 3) + 1);
+  int r, code;
+
+  if (text == NULL)
+    caml_raise_out_of_memory ();
+  EVP_EncodeBlock (text->data, key->data, (int) key->len);
+  secret_truncate (text, text->len - 1);
+  r = write_bytes (text, Int_val (fdv));
+  code = errno;
+  secret_free (text);
+  if (r == -1)
+    unix_error (code, "write", Nothing);
   CAMLreturn (Val_unit);
 }

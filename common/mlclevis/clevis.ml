@@ -57,6 +57,8 @@ module Key = struct
   external chomp : t -> unit = "nbde_key_chomp"
   external release : t -> unit = "nbde_key_release"
   external write : t -> Unix.file_descr -> unit = "nbde_key_write"
+  external write_base64 : t -> Unix.file_descr -> unit
+    = "nbde_key_write_base64"
   external has_byte : t -> char -> bool = "nbde_key_has_byte"
   external length : t -> int = "nbde_key_length"
   external equal : t -> t -> bool = "nbde_key_equal"

@@ -71,6 +71,9 @@ module Key : sig
   (** Write the bytes of the key, and nothing else.
       Raises [Unix.Unix_error]. *)
 
+  val write_base64 : t -> Unix.file_descr -> unit
+  (** The same in base64 (RFC 4648, section 4), encoded in locked memory. *)
+
   val has_byte : t -> char -> bool
   (** Is this byte in the key?  (A newline or NUL cannot be written in every
       format.) *)
