@@ -6,6 +6,7 @@
 # operating system, the same next to Windows, Linux next to Windows.
 #
 # needs: appliance
+# slow
 
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/inspector.sh"
