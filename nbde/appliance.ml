@@ -77,19 +77,12 @@ let check_guest settings = function
      List.iter check disks
 
 (* A folder for files of ours, that nobody else may enter. *)
-let rec make_folder attempts =
-  let name =
-    sprintf "%s-%08x" Package.name
-      (Random.State.bits (Random.State.make_self_init ())) in
-  let folder = Filename.concat (Filename.get_temp_dir_name ()) name in
+let make_folder () =
   try
-    Unix.mkdir folder 0o700;
-    folder
-  with
-  | Unix.Unix_error (Unix.EEXIST, _, _) when attempts > 0 ->
-     make_folder (attempts - 1)
-  | Unix.Unix_error (code, _, _) ->
-     error "%s: %s" folder (Unix.error_message code)
+    Files.make_folder ~parent:(Filename.get_temp_dir_name ())
+      ~prefix:(Package.name ^ "-")
+  with Unix.Unix_error (code, _, folder) ->
+    error "%s: %s" folder (Unix.error_message code)
 
 let remove_folder folder =
   try
@@ -99,30 +92,14 @@ let remove_folder folder =
   with Sys_error message | Unix.Unix_error (_, message, _) ->
     Messages.warning (f_"%s cannot be removed: %s") folder message
 
-let rec wait_for pid =
-  match Unix.waitpid [] pid with
-  | _, status -> status = Unix.WEXITED 0
-  | exception Unix.Unix_error (Unix.EINTR, _, _) -> wait_for pid
-
 (* The first sector that a guest sees of a disk, written to a file.  What is
  * wrong with a disk is for libguestfs to find out.
  *)
 let copy_first_sector ~format name file =
-  let arguments =
-    ["qemu-img"; "dd"; "-U"]
+  Process.succeeds "qemu-img" (
+    ["dd"; "-U"]
     @ Option.fold ~none:[] ~some:(fun format -> ["-f"; format]) format
-    @ ["-O"; "raw"; "bs=512"; "count=1"; "if=" ^ name; "of=" ^ file] in
-  let null = Unix.openfile "/dev/null" [Unix.O_RDWR; Unix.O_CLOEXEC] 0 in
-  Fun.protect ~finally:(fun () -> Unix.close null) (fun () ->
-    match
-      Unix.create_process "qemu-img" (Array.of_list arguments) null null null
-    with
-    | pid -> wait_for pid
-    | exception Unix.Unix_error _ -> false)
-
-let absolute name =
-  if Filename.is_relative name then Filename.concat (Sys.getcwd ()) name
-  else name
+    @ ["-O"; "raw"; "bs=512"; "count=1"; "if=" ^ name; "of=" ^ file])
 
 (* Would qemu take this file for its own LUKS format? *)
 let is_luks1 folder ~format name =
@@ -131,7 +108,7 @@ let is_luks1 folder ~format name =
      && (
        let file = Filename.concat (Lazy.force folder) "first-sector" in
        let luks1 =
-         copy_first_sector ~format (absolute name) file
+         copy_first_sector ~format (Files.absolute name) file
          && begins_with_luks1 file in
        Signals.check ();
        luks1
@@ -147,8 +124,8 @@ let make_overlay (g : Guestfs.guestfs) ~format name overlay =
       match format with
       | Some format -> format
       | None -> if begins_with_luks1 name then "raw" else g#disk_format name in
-    g#disk_create ~backingfile:(absolute name) ~backingformat overlay "qcow2"
-      (-1L)
+    g#disk_create ~backingfile:(Files.absolute name) ~backingformat overlay
+      "qcow2" (-1L)
   with Guestfs.Error message ->
     error (f_"%s: no overlay can be made: %s") name
       (List.hd (String.split_on_char '\n' message))
@@ -303,7 +280,7 @@ let launched ?janitor settings guest f =
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (first_line message) in
-  let folder = lazy (make_folder 100) in
+  let folder = lazy (make_folder ()) in
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
     Signals.spare_children true;

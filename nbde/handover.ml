@@ -41,20 +41,16 @@ let memory_file write =
 let prepare command findings =
   let entries = Keyfile.entries findings in
   List.iter (Keyfile.check_carried Keyfile.lines) entries;
-  let file (outcome : Types.outcome) =
-    let { Types.name; info = { uuid; _ }; _ } = outcome.device in
+  let file (entry : Keyfile.entry) =
     let with_key key =
-      if not (Types.is_uuid uuid) then
-        raise (Keyfile.Error (
-          sprintf (f_"%s: its UUID is none, so that --key cannot name it")
-            name));
-      uuid, memory_file (Clevis.Key.write key) in
-    Option.map with_key (Types.key outcome) in
+      Keyfile.check_uuid entry;
+      entry.uuid, memory_file (Clevis.Key.write key) in
+    Option.map with_key entry.key in
   let stdin =
     if List.mem stdin_word command then
       Some (memory_file (fun fd -> Keyfile.write_lines fd entries))
     else None in
-  { command; files = List.filter_map file findings.outcomes; stdin }
+  { command; files = List.filter_map file entries; stdin }
 
 let words command keys =
   let option (uuid, fd) =
@@ -83,20 +79,16 @@ let become { files; stdin; _ } words told =
      Unix._exit status
   | _ -> Unix._exit 126
 
-let rec wait pid =
-  match Unix.waitpid [] pid with
-  | _, WEXITED status -> status
-  | _, (WSIGNALED signal | WSTOPPED signal) -> 128 + Signals.number signal
-  | exception Unix.Unix_error (Unix.EINTR, _, _) -> wait pid
+let exit_status = function
+  | Unix.WEXITED status -> status
+  | WSIGNALED signal | WSTOPPED signal -> 128 + Signals.number signal
 
 (* What a new process had to say before it became the command. *)
 let read_told fd =
   let buf = Bytes.create 256 in
-  let rec read () =
-    try Unix.read fd buf 0 (Bytes.length buf)
-    with Unix.Unix_error (Unix.EINTR, _, _) -> read () in
   Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
-    Bytes.sub_string buf 0 (read ()))
+    Bytes.sub_string buf 0
+      (Process.again (fun () -> Unix.read fd buf 0 (Bytes.length buf))))
 
 let close { files; stdin; _ } =
   List.iter (fun (_, fd) -> Unix.close fd) files;
@@ -116,7 +108,7 @@ let run t =
      Unix.close told;
      close t;
      let reason = read_told reading in
-     let status = wait pid in
+     let status = exit_status (Process.wait pid) in
      Signals.forget ();
      if reason = "" then status
      else

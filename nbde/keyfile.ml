@@ -41,7 +41,8 @@ let rank entry =
   | Logical_volume -> Some 1
   | Whole_disk | Md_array | Mapped -> None
 
-let write_byte fd byte = ignore (Unix.write_substring fd byte 0 1)
+let write_text fd text =
+  ignore (Unix.write_substring fd text 0 (String.length text))
 
 (* Lines that are not asked for do no harm at the end, where they are never
  * read; before it they would be taken for the key of another device.
@@ -56,15 +57,20 @@ let write_lines fd entries =
                 taken for others") device);
   let asked = List.stable_sort (fun a b -> compare (rank a) (rank b)) asked in
   let write_line i key =
-    if i > 0 then write_byte fd "\n";
+    if i > 0 then write_text fd "\n";
     Clevis.Key.write key fd in
   List.iteri write_line
     (List.filter_map (fun entry -> entry.key) (asked @ others))
 
+(* What the virt tools can read from a file, of which some take the first line
+ * only.
+ *)
+let is_of_line byte = byte <> '\n' && byte <> '\000'
+
 let lines = {
   name = "lines";
   summary = s_"one key a line";
-  carries = (fun byte -> byte <> '\n' && byte <> '\000');
+  carries = is_of_line;
   shape = One_file write_lines;
 }
 
@@ -96,12 +102,9 @@ let dir = {
 let arguments = {
   name = "args";
   summary = s_"options --key, and a folder of files beside them";
-  carries = (fun byte -> byte <> '\n' && byte <> '\000');
+  carries = is_of_line;
   shape = Arguments;
 }
-
-let write_text fd text =
-  ignore (Unix.write_substring fd text 0 (String.length text))
 
 (* Kubernetes gives back the bytes that were encoded. *)
 let write_secret fd entries =
@@ -111,7 +114,7 @@ let write_secret fd entries =
   List.iter (fun (key, n) ->
     write_text fd (sprintf "  \"%d\": " n);
     Clevis.Key.write_base64 key fd;
-    write_byte fd "\n") (snd (numbered entries))
+    write_text fd "\n") (snd (numbered entries))
 
 let secret = {
   name = "secret";
@@ -247,42 +250,34 @@ let sync_directory dir =
   let fd = Unix.openfile dir [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
   Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> Unix.fsync fd)
 
-let remove_quietly name =
-  try Unix.unlink name with Unix.Unix_error _ -> ()
-
 (* Give the complete file its name.  A link, unlike a rename, never replaces
  * another file; filesystems without links cannot have it that strict.
  *)
-let publish target temporary =
-  if target.force then Unix.rename temporary target.file
+let publish ~force temporary file =
+  if force then Unix.rename temporary file
   else
-    try Unix.link ~follow:false temporary target.file
+    try Unix.link ~follow:false temporary file
     with Unix.Unix_error ((EPERM | EOPNOTSUPP | ENOSYS | EMLINK), _, _) ->
-      check_existing target;
-      Unix.rename temporary target.file
+      check_existing_file ~force file;
+      Unix.rename temporary file
 
-let write_file target write =
-  let dir = Filename.dirname target.file in
+let hidden = "." ^ Package.name ^ "-"
+
+let write_file ~force file write =
+  let dir = Filename.dirname file in
   let temporary, channel =
     Filename.open_temp_file ~mode:[Open_binary] ~perms:0o600 ~temp_dir:dir
-      ("." ^ Package.name ^ "-") "" in
+      hidden "" in
   let finally () =
     close_out_noerr channel;
-    remove_quietly temporary in
+    Files.remove temporary in
   Fun.protect ~finally (fun () ->
     let fd = Unix.descr_of_out_channel channel in
     write fd;
     Unix.fsync fd;
     Signals.check ();
-    publish target temporary);
+    publish ~force temporary file);
   sync_directory dir
-
-let remove_folder folder =
-  (match Sys.readdir folder with
-   | names ->
-      Array.iter (fun name -> remove_quietly (Filename.concat folder name)) names
-   | exception Sys_error _ -> ());
-  try Unix.rmdir folder with Unix.Unix_error _ -> ()
 
 let write_new_file name write =
   let fd =
@@ -292,16 +287,8 @@ let write_new_file name write =
     write fd;
     Unix.fsync fd)
 
-let rec make_temporary_folder beside attempts =
-  let bits = Random.State.bits (Random.State.make_self_init ()) in
-  let folder =
-    Filename.concat (Filename.dirname beside)
-      (sprintf ".%s-%08x" Package.name bits) in
-  try
-    Unix.mkdir folder 0o700;
-    folder
-  with Unix.Unix_error (EEXIST, _, _) when attempts > 0 ->
-    make_temporary_folder beside (attempts - 1)
+let make_folder_beside folder =
+  Files.make_folder ~parent:(Filename.dirname folder) ~prefix:hidden
 
 (* A folder that is there is moved away first, and back if that was in vain:
  * no folder that has files can be replaced in one step.
@@ -311,68 +298,67 @@ let publish_folder ~force temporary folder =
   match exists folder with
   | None -> Unix.rename temporary folder
   | Some _ ->
-     let old = make_temporary_folder folder 100 in
+     let old = make_folder_beside folder in
      Unix.rename folder old;
      (try Unix.rename temporary folder
       with e ->
         Unix.rename old folder;
         raise e);
-     remove_folder old
+     Files.remove old
 
-let write_folder ~force folder entries =
-  let temporary = make_temporary_folder folder 100 in
-  Fun.protect ~finally:(fun () -> remove_folder temporary) (fun () ->
+let write_folder ~force folder distinct =
+  let temporary = make_folder_beside folder in
+  Fun.protect ~finally:(fun () -> Files.remove temporary) (fun () ->
     List.iter (fun (key, n) ->
       write_new_file (Filename.concat temporary (string_of_int n))
-        (Clevis.Key.write key)) (snd (numbered entries));
+        (Clevis.Key.write key)) distinct;
     sync_directory temporary;
     Signals.check ();
     publish_folder ~force temporary folder);
   sync_directory (Filename.dirname folder)
 
 (* A selector has no way to quote anything. *)
-let check_selector folder { device; uuid; _ } =
-  if String.contains folder ':' || String.contains folder '\n' then
+let check_path path =
+  if String.contains path ':' || String.contains path '\n' then
     error (f_"%s has a ':' or a newline, which no --key can name; use another \
-              FILE or --output-keys-format dir") folder;
+              FILE or --output-keys-format dir") path
+
+let check_uuid { device; uuid; _ } =
   if not (Types.is_uuid uuid) then
     error (f_"%s: its UUID is none, so that --key cannot name it") device
 
-let write_arguments { file; force; _ } entries =
-  let folder =
-    let folder = folder_of_arguments file in
-    if Filename.is_relative folder then Filename.concat (Sys.getcwd ()) folder
-    else folder in
-  let found = fst (numbered entries) in
-  List.iter (fun (entry, _) -> check_selector folder entry) found;
-  write_folder ~force folder entries;
+let write_arguments ~force file entries =
+  let folder = Files.absolute (folder_of_arguments file) in
+  let found, distinct = numbered entries in
+  check_path folder;
+  List.iter (fun (entry, _) -> check_uuid entry) found;
+  write_folder ~force folder distinct;
   let write fd =
     List.iter (fun (entry, n) ->
       write_text fd
         (sprintf "--key\n%s:file:%s/%d\n" entry.uuid folder n)) found in
-  try
-    write_file { file; force; format = lines } write
+  try write_file ~force file write
   with e ->
-    remove_folder folder;
+    Files.remove folder;
     raise e
 
-let write target entries =
+let write { file; format; force } entries =
   try
     if List.for_all (fun entry -> Option.is_none entry.key) entries then
       error (f_"there is no key");
-    List.iter (check_carried target.format) entries;
-    match target.format.shape with
-    | Folder -> write_folder ~force:target.force target.file entries
-    | Arguments -> write_arguments target entries
-    | One_file write when target.file = "-" -> write Unix.stdout entries
-    | One_file write -> write_file target (fun fd -> write fd entries)
+    List.iter (check_carried format) entries;
+    match format.shape with
+    | Folder -> write_folder ~force file (snd (numbered entries))
+    | Arguments -> write_arguments ~force file entries
+    | One_file write when file = "-" -> write Unix.stdout entries
+    | One_file write -> write_file ~force file (fun fd -> write fd entries)
   with
   | Error message ->
      error (f_"%s was not written: %s")
-       (if target.file = "-" then s_"standard output" else target.file) message
+       (if file = "-" then s_"standard output" else file) message
   | Unix.Unix_error (code, _, _) ->
      Signals.check ();
-     error "%s: %s" target.file (Unix.error_message code)
+     error "%s: %s" file (Unix.error_message code)
   | Sys_error message -> error "%s" message
 
 let entries { Types.outcomes; refused } =

@@ -36,12 +36,12 @@ val lines : format
 val write_lines : Unix.file_descr -> entry list -> unit
 (** In the format [lines].  Raises {!Error} before anything is written. *)
 
-val folder_of_arguments : string -> string
-(** The folder beside a file of arguments. *)
-
 val check_carried : format -> entry -> unit
 (** Can the key of an entry, if it has one, be written so?  Raises
     {!Error}. *)
+
+val check_uuid : entry -> unit
+(** Can [--key UUID:file:FILE] name this device?  Raises {!Error}. *)
 
 val formats : format list
 (** The first is the default. *)

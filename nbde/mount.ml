@@ -53,10 +53,6 @@ let check_fuse () =
      fail fuse_device code
        ~hint:(s_"FUSE is needed to mount: is the kernel's module fuse loaded?")
 
-let absolute name =
-  if Filename.is_relative name then Filename.concat (Sys.getcwd ()) name
-  else name
-
 let check_pid_file name =
   let folder = Filename.dirname name in
   try Unix.access folder [Unix.W_OK; Unix.X_OK]
@@ -65,7 +61,7 @@ let check_pid_file name =
 let check settings =
   let directory = check_directory settings.directory in
   check_fuse ();
-  let pid_file = Option.map absolute settings.pid_file in
+  let pid_file = Option.map Files.absolute settings.pid_file in
   Option.iter check_pid_file pid_file;
   { settings with directory; pid_file }
 

@@ -28,15 +28,12 @@ external log : error:bool -> string -> unit = "nbde_background_log"
 let in_back = ref false
 let is_back () = !in_back
 
-let rec again f =
-  try f () with Unix.Unix_error (Unix.EINTR, _, _) -> again f
-
 let wait reading pid =
   let byte = Bytes.create 1 in
-  match again (fun () -> Unix.read reading byte 0 1) with
+  match Process.again (fun () -> Unix.read reading byte 0 1) with
   | 1 -> Ready (Char.code (Bytes.get byte 0))
   | _ ->
-     match snd (again (fun () -> Unix.waitpid [] pid)) with
+     match Process.wait pid with
      | WEXITED status when status > 128 -> Interrupted (status - 128)
      | WEXITED status -> Exited status
      | WSIGNALED _ | WSTOPPED _ -> Died
@@ -75,7 +72,9 @@ let ready t ~status =
   Messages.to_log log;
   leave ();
   let told =
-    try again (fun () -> Unix.write t (Bytes.make 1 (Char.chr status)) 0 1)
+    try
+      Process.again (fun () ->
+        Unix.write t (Bytes.make 1 (Char.chr status)) 0 1)
     with Unix.Unix_error (Unix.EPIPE, _, _) -> 0 in
   Unix.close t;
   (* Whoever started us did not wait. *)

@@ -17,26 +17,16 @@ type order =
 
 type t = out_channel
 
-let rec remove path =
-  try
-    match (Unix.lstat path).st_kind with
-    | S_DIR ->
-       Array.iter (fun name -> remove (Filename.concat path name))
-         (Sys.readdir path);
-       Unix.rmdir path
-    | _ -> Unix.unlink path
-  with Unix.Unix_error _ | Sys_error _ -> ()
-
 (* It may be that of another process by now. *)
 let remove_pid_file file pid =
   match Mountpoint.lines file with
-  | [line] when line = string_of_int pid -> remove file
+  | [line] when line = string_of_int pid -> Files.remove file
   | _ -> ()
   | exception Sys_error _ -> ()
 
 let obey = function
   | Unmount { directory; before } -> Mountpoint.detach directory ~before
-  | Remove path -> remove path
+  | Remove path -> Files.remove path
   | Remove_pid_file { file; pid } -> remove_pid_file file pid
   | Unmounted | Finish -> ()
 
@@ -81,10 +71,7 @@ let fork_twice f =
       | _ -> leave 0
       | exception Unix.Unix_error _ -> leave 1)
   | pid ->
-     let rec wait () =
-       try snd (Unix.waitpid [] pid)
-       with Unix.Unix_error (Unix.EINTR, _, _) -> wait () in
-     if wait () <> WEXITED 0 then
+     if Process.wait pid <> WEXITED 0 then
        raise (Unix.Unix_error (Unix.EAGAIN, "fork", ""))
 
 let start () =

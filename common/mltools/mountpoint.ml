@@ -54,21 +54,6 @@ let topmost directory =
 let is_fuse mount = mount.fstype = "fuse" || mount.fstype = "fuseblk"
   || String.starts_with ~prefix:"fuse." mount.fstype
 
-let rec wait_for pid =
-  match Unix.waitpid [] pid with
-  | (_ : int * Unix.process_status) -> ()
-  | exception Unix.Unix_error (Unix.EINTR, _, _) -> wait_for pid
-
-let fusermount program directory =
-  let null = Unix.openfile "/dev/null" [Unix.O_RDWR; Unix.O_CLOEXEC] 0 in
-  Fun.protect ~finally:(fun () -> Unix.close null) (fun () ->
-    match
-      Unix.create_process program
-        [| program; "-u"; "-q"; "-z"; "--"; directory |] null null null
-    with
-    | pid -> wait_for pid
-    | exception Unix.Unix_error _ -> ())
-
 let is_ours directory ~before =
   match topmost directory with
   | Some mount -> is_fuse mount && Some mount <> before
@@ -78,7 +63,8 @@ let detach directory ~before =
   if is_ours directory ~before && not (umount directory) then
     List.iter
       (fun program ->
-        if is_ours directory ~before then fusermount program directory)
+        if is_ours directory ~before then
+          ignore (Process.succeeds program ["-u"; "-q"; "-z"; "--"; directory]))
       ["fusermount"; "fusermount3"]
 
 (* On Unix a file descriptor is its number. *)
