@@ -27,9 +27,10 @@ let list f items = List (List.map f items)
 (* No clock of ours is better than a microsecond. *)
 let seconds s = Float (Float.round (s *. 1e6) /. 1e6)
 
-let error (e : Clevis.error) =
+(* What failed outside of the library has codes of its own. *)
+let error_as code (e : Clevis.error) =
   Dict [
-    "code", String (Clevis.code_name e.code);
+    "code", String code;
     "message", String e.message;
     "line", String e.line;
     "hint", nullable text e.hint;
@@ -42,21 +43,7 @@ let error (e : Clevis.error) =
     "http_status", nullable int e.http_status;
   ]
 
-(* Of libguestfs, which knows no codes. *)
-let plain_error ~device ?hint code message =
-  Dict [
-    "code", String code;
-    "message", String message;
-    "line", String (device ^ ": " ^ message);
-    "hint", nullable text hint;
-    "device", String device;
-    "token", Null;
-    "keyslot", Null;
-    "pin", Null;
-    "url", Null;
-    "address", Null;
-    "http_status", Null;
-  ]
+let error (e : Clevis.error) = error_as (Clevis.code_name e.code) e
 
 let keyslot (k : Clevis.Luks.keyslot) =
   Dict [
@@ -167,7 +154,7 @@ let mapname = function
 
 let errors ({ device; state } : outcome) =
   let plain ?hint code message =
-    plain_error ~device:device.name ?hint code message in
+    error_as code (plain_error device ?hint message) in
   match state with
   | Failed errors -> List.map error errors
   | Not_opened { reason; hint; _ } -> [plain ?hint "not-opened" reason]

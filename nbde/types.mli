@@ -128,5 +128,8 @@ val unlocked : outcome -> Clevis.Exchange.unlocked option
 val key : outcome -> Clevis.Key.t option
 (** The key that opens it, recovered or given. *)
 
+val plain_error : device -> ?hint:string -> string -> Clevis.error
+(** A failure of which nothing is known but the device and the cause. *)
+
 val is_uuid : string -> bool
 (** A header may have any text in the place of its UUID. *)

@@ -234,11 +234,7 @@ let keys_for g plan device =
 let binding_errors outcome =
   match outcome.state with
   | Failed errors -> errors
-  | Not_inside { reason } ->
-     let name = outcome.device.name in
-     [ { Clevis.code = Decrypt; message = reason; line = name ^ ": " ^ reason;
-         hint = None; device = Some name; token = None; keyslot = None;
-         pin = None; url = None; address = None; http_status = None } ]
+  | Not_inside { reason } -> [plain_error outcome.device reason]
   | _ -> []
 
 let is_closed outcome =
