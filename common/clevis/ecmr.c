@@ -226,7 +226,7 @@ generate (struct calc *calc, BIGNUM *d)
   EC_POINT *point = EC_POINT_new (calc->group);
 
   do {
-    if (point == NULL ||
+    if (point == NULL || d == NULL ||
         BN_priv_rand_range (d, EC_GROUP_get0_order (calc->group)) != 1) {
       EC_POINT_free (point);
       return NULL;
