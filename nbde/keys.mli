@@ -37,10 +37,11 @@ val release : t -> unit
 (** Wipe the keys of the selectors. *)
 
 val hold : t -> Clevis.Key.t -> unit
-(** Remember a key that belongs to somebody else... *)
+(** Remember a key that was recovered or asked for, so that it is wiped whatever
+    happens. *)
 
 val release_held : t -> unit
-(** ... who does not live to release it. *)
+(** Wipe these. *)
 
 val for_device : Guestfs.guestfs -> t -> Types.device -> Clevis.Key.t list
 (** Those whose selector matches, in order.  They belong to [t]. *)
@@ -49,7 +50,7 @@ val may_ask : t -> bool
 (** Is there somebody or something to ask? *)
 
 val ask : t -> Types.device -> Clevis.Key.t option
-(** Ask for a key.  It belongs to the caller. *)
+(** Ask for a key, which is not held yet. *)
 
 val were_asked : t -> bool
 (** Was anything asked for, successfully or not? *)

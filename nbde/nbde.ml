@@ -116,10 +116,10 @@ let mount session g (found : Document.t) =
      false
 
 (* All that asks, opens and prints. *)
-let work (c : Cmdline.t) policy plan g =
-  let findings = Unlock.run g plan in
-  let finally () = Unlock.release_keys findings in
+let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
+  let finally () = Keys.release_held plan.keys in
   Fun.protect ~finally (fun () ->
+    let findings = Unlock.run g plan in
     let asked, found =
       ask c policy
         { actions = Cmdline.actions c; findings; preflight = None;

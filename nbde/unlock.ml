@@ -372,14 +372,7 @@ let check_inside (g : Guestfs.guestfs) plan =
 let run g plan =
   check_inside g plan;
   Messages.message (f_"Searching for LUKS devices");
-  try
-    match plan.depth with
-    | Look -> look g plan (List.map (fun device -> { device; state = Untried }))
-    | Recover -> look g plan (recover plan)
-    | Open { quick; all } -> open_all g plan ~quick ~all
-  with e ->
-    Keys.release_held plan.keys;
-    raise e
-
-let release_keys findings =
-  List.iter Clevis.Key.release (List.filter_map key findings.outcomes)
+  match plan.depth with
+  | Look -> look g plan (List.map (fun device -> { device; state = Untried }))
+  | Recover -> look g plan (recover plan)
+  | Open { quick; all } -> open_all g plan ~quick ~all

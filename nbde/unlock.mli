@@ -38,11 +38,10 @@ val run : Guestfs.guestfs -> plan -> Types.findings
 (** Raises [Appliance.Too_small] if the appliance must be started with more
     memory, and that may be done.
 
+    The keys are held by [plan.keys]; see {!Keys.release_held}.
+
     A device is opened as [luks-UUID], since inspection finds by that name what
     the guest's own configuration names. *)
-
-val release_keys : Types.findings -> unit
-(** Wipe all keys. *)
 
 val map_name : taken:string list -> device:string -> uuid:string -> string
 (** The name to open a device by: [luks-UUID], or if that is taken (the devices
