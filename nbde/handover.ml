@@ -99,6 +99,8 @@ let run t =
   let words = words t.command keys in
   let reading, told = Unix.pipe ~cloexec:true () in
   flush_all ();
+  (* What came while the appliance was closed was only noted. *)
+  Signals.check ();
   (* In the new process, too, until it is the command. *)
   Signals.spare_children true;
   match Unix.fork () with
