@@ -248,7 +248,7 @@ let mount_one (g : Guestfs.guestfs) ~writable place =
   | Some fstype -> g#mount_vfs options fstype device mountpoint
   | None -> g#mount_options options device mountpoint
 
-let mount (g : Guestfs.guestfs) ~writable places =
+let mount_each g ~writable places failed =
   let depth { mountpoint; _ } = String.length mountpoint in
   let places =
     List.stable_sort (fun a b -> compare (depth a) (depth b)) places in
@@ -257,8 +257,12 @@ let mount (g : Guestfs.guestfs) ~writable places =
     try mount_one g ~writable place
     with Guestfs.Error message ->
       Signals.check ();
-      let { device; mountpoint; optional; _ } = place in
-      let reason = Appliance.first_line message in
+      failed place (Appliance.first_line message) in
+  List.iter mount_place places
+
+let mount (g : Guestfs.guestfs) ~writable places =
+  mount_each g ~writable places
+    (fun { device; mountpoint; optional; _ } reason ->
       if optional then
         Messages.warning (f_"%s is left out: %s cannot be mounted: %s")
           mountpoint device reason
@@ -267,5 +271,9 @@ let mount (g : Guestfs.guestfs) ~writable places =
         Appliance.error ~hint:choose
           (f_"nothing was mounted, since %s cannot be mounted on %s: %s")
           device mountpoint reason
-      ) in
-  List.iter mount_place places
+      ))
+
+let mount_what_can_be g places =
+  mount_each g ~writable:false places (fun { device; mountpoint; _ } reason ->
+    Messages.warning (f_"%s cannot be mounted on %s: %s") device mountpoint
+      reason)

@@ -2,7 +2,7 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *)
 
-(** Which filesystems of a guest belong where, for [--mount]. *)
+(** Which filesystems of a guest belong where. *)
 
 type place = {
   device : string;              (** or other mountable of libguestfs *)
@@ -15,14 +15,21 @@ type place = {
 val by_hand : string -> place
 (** [DEV[:MOUNTPOINT[:OPTIONS[:FSTYPE]]]]. Raises {!Options.Invalid}. *)
 
+val places : Guestfs.guestfs -> Types.findings -> string -> place list
+(** What the configuration of the operating system with this root says, the name
+    of an opened LUKS device being the one that its [/etc/crypttab] gives it.
+    Nothing may be mounted, and nothing is mounted afterwards. *)
+
 val of_guest : Guestfs.guestfs -> Types.findings -> place list
-(** What the guest's own configuration says, the name of an opened LUKS device
-    being the one that its [/etc/crypttab] gives it.  Raises
-    [Appliance.Error] if there is not exactly one operating system. *)
+(** {!places} of the only operating system.  Raises [Appliance.Error] if there is
+    not exactly one. *)
 
 val mount : Guestfs.guestfs -> writable:bool -> place list -> unit
 (** In the appliance: all or none, outer ones first.  Raises
     [Appliance.Error]. *)
+
+val mount_what_can_be : Guestfs.guestfs -> place list -> unit
+(** For reading.  What cannot be mounted is a warning. *)
 
 val crypttab_source : string list -> string -> string option
 (** [crypttab_source lines name]: the device that these lines of a crypttab(5)

@@ -19,14 +19,31 @@ type t = {
 let keys_word = "{keys}"
 let stdin_word = "{stdin}"
 
-(* On Unix a file descriptor is its number. *)
-external number : Unix.file_descr -> int = "%identity"
-
 let check command =
   match command with
   | name :: _ when name <> keys_word && name <> stdin_word -> ()
   | _ ->
      raise (Options.Error (Usage (s_"option --run needs a command after '--'")))
+
+(* As execvp(3) looks for it, but before anything else is done. *)
+let check_found command =
+  let name = List.hd command in
+  let places =
+    if String.contains name '/' then [name]
+    else
+      List.map (fun folder -> Filename.concat folder name)
+        (String.split_on_char ':'
+           (Option.value (Sys.getenv_opt "PATH") ~default:"/bin:/usr/bin")) in
+  let can mode path =
+    match Unix.access path mode with
+    | () -> not (Sys.is_directory path)
+    | exception Unix.Unix_error _ -> false in
+  let error status code =
+    raise (Error { message = sprintf "%s: %s" name (Unix.error_message code);
+                   status }) in
+  if not (List.exists (can [Unix.X_OK]) places) then
+    if List.exists (can [Unix.F_OK]) places then error 126 Unix.EACCES
+    else error 127 Unix.ENOENT
 
 let memory_file write =
   let fd = Clevis.Memfile.create () in
@@ -95,7 +112,7 @@ let close { files; stdin; _ } =
   Option.iter Unix.close stdin
 
 let run t =
-  let keys = List.map (fun (uuid, fd) -> uuid, number fd) t.files in
+  let keys = List.map (fun (uuid, fd) -> uuid, Process.number fd) t.files in
   let words = words t.command keys in
   let reading, told = Unix.pipe ~cloexec:true () in
   flush_all ();

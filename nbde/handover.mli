@@ -18,6 +18,9 @@ type t
 val check : string list -> unit
 (** Is this a command?  Raises {!Options.Error}. *)
 
+val check_found : string list -> unit
+(** Can this command be run, as far as one can tell before?  Raises {!Error}. *)
+
 val prepare : string list -> Types.findings -> t
 (** Put the keys into memory.  They need not live on.  Raises
     {!Keyfile.Error} if a key cannot be handed over. *)

@@ -98,20 +98,8 @@ let remembering f =
        Hashtbl.add table key value;
        value
 
-let mount (g : Guestfs.guestfs) root mountpoints =
-  let depth (mountpoint, _) = String.length mountpoint in
-  let others = List.filter (fun (place, _) -> place <> "/") mountpoints in
-  g#mount_ro root "/";
-  List.iter (fun (place, device) ->
-    try g#mount_ro device place
-    with Guestfs.Error message ->
-      Signals.check ();
-      Messages.warning (f_"%s cannot be mounted on %s: %s") device place
-        (Appliance.first_line message))
-    (List.sort (fun a b -> compare (depth a, a) (depth b, b)) others)
-
 (* What is read from files of the guest, which may not be as they should. *)
-let from_files (g : Guestfs.guestfs) wanted root mountpoints =
+let from_files (g : Guestfs.guestfs) findings wanted root =
   let { applications; icon; _ } = wanted in
   let attempt what ~default f =
     try f ()
@@ -125,7 +113,7 @@ let from_files (g : Guestfs.guestfs) wanted root mountpoints =
     | "" -> None
     | png -> Some png in
   let look () =
-    mount g root mountpoints;
+    Filesystems.mount_what_can_be g (Filesystems.places g findings root);
     let found =
       (if applications then
          Some (attempt (s_"applications cannot be listed") ~default:[] list)
@@ -145,7 +133,7 @@ let is_windows kind = kind = Some "windows"
 let of_windows kind ~default f =
   if is_windows kind then told ~default f else default
 
-let operating_system (g : Guestfs.guestfs) wanted root =
+let operating_system (g : Guestfs.guestfs) findings wanted root =
   let { details; _ } = wanted in
   let kind = known (fun () -> g#inspect_get_type root) in
   let windows f = of_windows kind ~default:None (fun () -> Some (f root)) in
@@ -153,7 +141,7 @@ let operating_system (g : Guestfs.guestfs) wanted root =
   let mountpoints = List.sort compare (g#inspect_get_mountpoints root) in
   let by_letter (a, _) (b, _) =
     compare (String.lowercase_ascii a) (String.lowercase_ascii b) in
-  let applications, icon = from_files g wanted root mountpoints in
+  let applications, icon = from_files g findings wanted root in
   { root = canonical g root;
     kind;
     arch = known (fun () -> g#inspect_get_arch root);
@@ -193,17 +181,18 @@ let loose_filesystems (g : Guestfs.guestfs) { details; _ } =
   List.map (fun (device, fstype) -> filesystem g ~details ~fstype device)
     (List.filter shown (g#list_filesystems ()))
 
-let inspect (g : Guestfs.guestfs) wanted =
+let inspect (g : Guestfs.guestfs) findings wanted =
   match Array.to_list (g#inspect_os ()) with
   | [] -> { systems = []; loose = loose_filesystems g wanted }
   | roots ->
-     { systems = List.map (operating_system g wanted) roots; loose = [] }
+     { systems = List.map (operating_system g findings wanted) roots;
+       loose = [] }
 
-let gather (g : Guestfs.guestfs) wanted ~partial =
+let gather (g : Guestfs.guestfs) findings wanted ~partial =
   Messages.message (f_"Inspecting the guest");
   Timing.step Inspect @@ fun () ->
   let t =
-    try inspect g wanted
+    try inspect g findings wanted
     with Guestfs.Error message when partial ->
       Signals.check ();
       Messages.warning (f_"what was opened cannot be inspected: %s")

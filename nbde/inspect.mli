@@ -55,7 +55,8 @@ type wanted = {
   icon : bool;
 }
 
-val gather : Guestfs.guestfs -> wanted -> partial:bool -> t
+val gather :
+  Guestfs.guestfs -> Types.findings -> wanted -> partial:bool -> t
 (** [partial]: some device is closed, so it is no error if libguestfs cannot
     make sense of the others. Inspect what is open now. *)
 

@@ -127,7 +127,7 @@ let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
           status = Report.exit_status findings } in
     let inspection =
       if c.inspect then
-        Some (Inspect.gather g (wanted c)
+        Some (Inspect.gather g findings (wanted c)
                 ~partial:(Report.exit_status findings <> 0))
       else None in
     let found = { found with inspection } in
@@ -176,6 +176,7 @@ let unlock (c : Cmdline.t) session =
   lock_memory ();
   let policy = Servers.policy c.servers in
   Option.iter Keyfile.check_target c.output_keys;
+  Option.iter Handover.check_found c.run;
   let guest = Guest_options.guest c.guest c.disks in
   Appliance.check_guest c.appliance guest;
   let plan = plan c policy in
@@ -223,6 +224,7 @@ let explain = function
   | e -> Messages.error (f_"internal error: %s") (Printexc.to_string e)
 
 let main () =
+  Process.open_standard_files ();
   Signals.catch ();
   let status =
     try

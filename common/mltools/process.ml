@@ -1,8 +1,17 @@
 (* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Other processes.
+ * This process and others.
  *)
+
+(* On Unix a file descriptor is its number, and a new one is the lowest that is
+ * free.
+ *)
+external number : Unix.file_descr -> int = "%identity"
+
+let rec open_standard_files () =
+  let fd = Unix.openfile "/dev/null" [Unix.O_RDWR] 0 in
+  if number fd > 2 then Unix.close fd else open_standard_files ()
 
 let rec again f =
   try f () with Unix.Unix_error (Unix.EINTR, _, _) -> again f

@@ -2,7 +2,15 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *)
 
-(** Other processes. *)
+(** This process and others. *)
+
+val open_standard_files : unit -> unit
+(** Open [/dev/null] as each of standard input, output and error that the caller
+    has closed, so that no other file takes its number and gets what is meant
+    for it. *)
+
+val number : Unix.file_descr -> int
+(** What other programs call it. *)
 
 val again : (unit -> 'a) -> 'a
 (** Call a function until no signal interrupts it. *)
