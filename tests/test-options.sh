@@ -76,3 +76,12 @@ grep -q $'^\e\\[31mvirt-nbde-unlock: error:\e\\[0m ' "$err" ||
 run_missing --wrap
 [ "$(wc -l < "$err")" -ge 3 ] || fail 'no lines are broken with --wrap'
 assert_equal '' "$(awk 'length > 78' "$err")" 'lines longer than 78 columns'
+
+# A command that cannot be run is an error before anything else is done.
+nbde -a no-such.img --run -- ./no-such-command
+assert_status 127
+assert_one_error './no-such-command: No such file'
+: > no-program
+nbde -a no-such.img --run -- ./no-program
+assert_status 126
+assert_one_error './no-program: Permission denied'

@@ -11,7 +11,7 @@
 . "$(dirname "$0")/functions.sh"
 requires_tang
 requires_appliance
-requires virt-cat
+requires virt-cat virt-customize virt-inspector
 
 start_tang one
 get_guests part-lvm
@@ -58,21 +58,56 @@ cd ..
 assert_status 3
 assert_stdout_has looked
 
-# The real consumers: at the end of the command, and on standard input.
-nbde "${unlock[@]}" virt-cat --format=raw -a part-lvm.img /etc/hostname
+# The real consumers, one after the other with the same files: a reader of
+# /proc/self/fd begins at the start.
+cp part-lvm.img copy.img
+cat > tools.sh <<'EOF'
+set -e
+disk='--format=raw -a part-lvm.img'
+virt-cat $disk "$@" /etc/hostname
+guestfish --ro $disk "$@" -i df-h
+virt-customize --quiet --format raw -a copy.img "$@" --hostname copy.example.com
+guestfish --ro --format=raw -a copy.img "$@" -i cat /etc/hostname
+EOF
+nbde "${unlock[@]}" bash tools.sh
 assert_status 0
-assert_equal part-lvm.example.com "$(cat "$out")" '/etc/hostname'
+assert_equal part-lvm.example.com "$(head -n 1 "$out")" 'of virt-cat'
+assert_stdout_matches '^/dev/.*% +/sysroot'
+assert_stdout_matches '^copy\.example\.com$'
+rm copy.img
+
+# On standard input.
 nbde "${unlock[@]}" virt-inspector --format=raw -a part-lvm.img \
   --keys-from-stdin --no-applications --no-icon {stdin}
 assert_status 0
 assert_stdout_has '<hostname>part-lvm.example.com</hostname>'
 sha256sum --quiet -c sum || fail 'the disk was changed'
 
+# With the standard files closed, no key is one of them; {keys} may be said
+# twice.
+cat > numbers.sh <<'EOF'
+for word; do
+  case $word in
+    *:file:/proc/self/fd/[0-2]) exit 90 ;;
+    *:file:*) cmp "${word#*:file:}" expected || exit 91; n=$((n + 1)) ;;
+  esac
+done >&2
+[ "$n" = 2 ]
+EOF
+nbde "${unlock[@]}" bash numbers.sh {keys} -- {keys} <&- >&-
+assert_status 0
+
 # No command, none that there is, one that a signal ends, a device that stays
 # closed.
 nbde "${unlock[@]}" ./no-such-command
 assert_status 127
 assert_one_error './no-such-command: No such file'
+# It looks like a program to access(2), and not to execve(2).
+printf '#!/no/such/interpreter\n' > no-program
+chmod +x no-program
+nbde "${unlock[@]}" ./no-program
+assert_status 127
+assert_one_error './no-program: No such file'
 nbde "${unlock[@]}" sh -c 'kill -TERM $$'
 assert_status 143
 end_server one
