@@ -24,6 +24,12 @@ let lock_memory () =
       (f_"memory cannot be locked (see ulimit -l), so keys may reach the swap \
           space")
 
+let check_locked_memory () =
+  if Clevis.memory_was_short () then
+    Messages.warning
+      (f_"too little memory can be locked (see ulimit -l), so keys may have \
+          reached the swap space")
+
 let depth (c : Cmdline.t) =
   if c.inspect || c.mount <> None || c.output_keys <> None || c.run <> None
   then
@@ -120,6 +126,7 @@ let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
   let finally () = Keys.release_held plan.keys in
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
+    check_locked_memory ();
     let asked, found =
       ask c policy
         { actions = Cmdline.actions c; findings; preflight = None;

@@ -15,7 +15,9 @@
 #include <string.h>
 
 #include <openssl/bn.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/obj_mac.h>
 
 #include <jose/b64.h>
@@ -117,6 +119,7 @@ calc_begin (struct calc *calc, const json_t *key)
   static pthread_once_t once = PTHREAD_ONCE_INIT;
 
   pthread_once (&once, make_groups);
+  ERR_clear_error ();
   calc->curve = find_curve (key);
   calc->group = calc->curve ? groups[calc->curve - curves] : NULL;
   calc->ctx = calc->group ? BN_CTX_secure_new () : NULL;
@@ -124,6 +127,22 @@ calc_begin (struct calc *calc, const json_t *key)
     return -1;
   BN_CTX_start (calc->ctx);
   return 0;
+}
+
+/* Why did OpenSSL fail since calc_begin?  It says "not on the curve" and the
+ * like in the same way as that memory was short.
+ */
+static bool
+was_short_of_memory (const struct calc *calc)
+{
+  bool r = calc->exhausted;
+  unsigned long e;
+
+  while ((e = ERR_get_error ()) != 0)
+    r |= ERR_GET_REASON (e) == ERR_R_MALLOC_FAILURE ||
+      (ERR_GET_LIB (e) == ERR_LIB_CRYPTO &&
+       ERR_GET_REASON (e) == CRYPTO_R_SECURE_MALLOC_FAILURE);
+  return r;
 }
 
 static void
@@ -296,8 +315,8 @@ ecmr_blind (const json_t *epk, json_t **eph, struct clevis_error *err)
   if (c != NULL && EC_POINT_add (calc.group, c, c, e, calc.ctx) == 1)
     request = put_point (&calc, c);
   if (request == NULL) {
-    if (calc.exhausted)
-      clevis_error_errno (err, ENOMEM, _("locked memory"));
+    if (was_short_of_memory (&calc))
+      secret_error (err);
     else
       clevis_error_set (err, CLEVIS_ERR_TOKEN,
                         _("epk is not a point of its curve"));
@@ -353,8 +372,8 @@ ecmr_unblind (const json_t *server, const json_t *eph, const json_t *reply,
     k = unblind (&calc, server, eph, y);
   else
     calc.exhausted = true;
-  if (k == NULL && calc.exhausted)
-    clevis_error_errno (err, ENOMEM, _("locked memory"));
+  if (k == NULL && was_short_of_memory (&calc))
+    secret_error (err);
   else if (k == NULL)
     clevis_error_set (err, CLEVIS_ERR_REPLY,
                       _("the reply is not a usable point of %s"),

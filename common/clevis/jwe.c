@@ -270,7 +270,7 @@ jwe_decrypt (const struct jwe *jwe, const json_t *jwk,
   size_t len = jwe->ciphertext_len;
 
   if (plain == NULL) {
-    clevis_error_errno (err, ENOMEM, _("locked memory"));
+    secret_error (err);
     return NULL;
   }
   cek = content_key (jwe, jwk);

@@ -72,7 +72,7 @@ read_file (int dirfd, const char *name, struct clevis_error *err)
   }
   text = secret_new (st.st_size);
   if (text == NULL) {
-    clevis_error_errno (err, ENOMEM, _("locked memory"));
+    secret_error (err);
     return NULL;
   }
   while (len < text->len &&
@@ -120,7 +120,7 @@ add_key (struct keydir *dir, int dirfd, const char *name,
     return -1;
   if (json_object_set (key, "d", d) == -1 ||
       json_array_append (dir->keys, key) == -1)
-    return clevis_error_errno (err, ENOMEM, _("locked memory"));
+    return secret_error (err);
   return 0;
 }
 

@@ -9,7 +9,6 @@
 
 #include <config.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,7 +78,7 @@ combine (struct pin *pin, struct clevis_error *err)
   jwk = json_pack ("{s:s, s:o}", "kty", "oct",
                    "k", jose_b64_enc (cek->data, cek->len));
   if (jwk == NULL) {
-    clevis_error_errno (err, ENOMEM, _("locked memory"));
+    secret_error (err);
     return NULL;
   }
   return jwe_decrypt (pin->jwe, jwk, err);

@@ -8,6 +8,9 @@
 
 #include <config.h>
 
+#include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,6 +18,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 
+#include "gettext-compat.h"
 #include "secret.h"
 
 /* Room for the keys of some thousand bindings at a time: an ephemeral key is
@@ -31,10 +35,29 @@
 /* How deep this thread is in secret_json_begin. */
 static _Thread_local int json_depth;
 
+/* How much of the heap JSON may have; the rest is for keys and numbers. */
+static size_t json_share;
+
+/* Some JSON value did not fit into that. */
+static atomic_bool json_spilled;
+
+/* Jansson 2.14 crashes where it gets no memory while it parses, so it gets other
+ * memory when its share is full.
+ */
 static void *
 json_alloc (size_t size)
 {
-  return json_depth > 0 ? OPENSSL_secure_malloc (size) : malloc (size);
+  void *p;
+
+  if (json_depth == 0)
+    return malloc (size);
+  p = CRYPTO_secure_used () + size > json_share ? NULL
+    : OPENSSL_secure_malloc (size);
+  if (p == NULL) {
+    json_spilled = true;
+    p = malloc (size);
+  }
+  return p;
 }
 
 static void
@@ -42,8 +65,11 @@ json_release (void *p)
 {
   if (CRYPTO_secure_allocated (p))
     OPENSSL_secure_clear_free (p, OPENSSL_secure_actual_size (p));
-  else
+  else {
+    if (json_spilled && p)
+      OPENSSL_cleanse (p, malloc_usable_size (p));
     free (p);
+  }
 }
 
 /* The largest power of two that may be locked.  Half of the limit is left to
@@ -70,16 +96,32 @@ heap_size (void)
 int
 secret_init (void)
 {
+  const size_t size = heap_size ();
   int r;
 
   /* Returns 0 on failure, 1 on success, 2 if the heap is there but could not
    * be locked or kept out of core dumps.
    */
-  r = CRYPTO_secure_malloc_init (heap_size (), SECURE_HEAP_BLOCK);
+  r = CRYPTO_secure_malloc_init (size, SECURE_HEAP_BLOCK);
   if (r == 0)
     return -1;
+  json_share = size / 4 * 3;
   json_set_alloc_funcs (json_alloc, json_release);
   return r == 1 ? 0 : 1;
+}
+
+bool
+secret_was_short (void)
+{
+  return json_spilled;
+}
+
+int
+secret_error (struct clevis_error *err)
+{
+  clevis_error_errno (err, ENOMEM, _("locked memory"));
+  clevis_error_hint (err, _("See ulimit -l for how much may be locked."));
+  return -1;
 }
 
 struct secret *

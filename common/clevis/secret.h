@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "clevis-error.h"
+
 /* A key or passphrase: bytes, not a string, although a NUL that is not
  * counted in len follows them so that C libraries can be handed data.
  */
@@ -29,6 +31,14 @@ struct secret {
  * are still wiped), -1 if there is no memory at all.
  */
 extern int secret_init (void);
+
+/* Was there a time when locked memory was full, so that keys in JSON values were
+ * in other memory?  They are wiped there as well, but may have been swapped out.
+ */
+extern bool secret_was_short (void);
+
+/* Set err to CLEVIS_ERR_SYSTEM: locked memory is exhausted.  Returns -1. */
+extern int secret_error (struct clevis_error *err);
 
 /* A new secret of len zero bytes, or NULL if locked memory is exhausted. */
 extern struct secret *secret_new (size_t len);

@@ -99,7 +99,7 @@ shamir_add (struct shamir *sh, const struct secret *share,
       BN_bin2bn (share->data + sh->len, sh->len, y) == NULL) {
     BN_clear_free (x);
     BN_clear_free (y);
-    return clevis_error_errno (err, ENOMEM, _("locked memory"));
+    return secret_error (err);
   }
   if (BN_is_zero (x) || BN_cmp (x, sh->p) >= 0 || BN_cmp (y, sh->p) >= 0 ||
       seen (sh, x)) {
@@ -166,7 +166,7 @@ shamir_combine (const struct shamir *sh, struct clevis_error *err)
   BN_CTX_end (sh->ctx);
   if (!ok) {
     secret_free (out);
-    clevis_error_errno (err, ENOMEM, _("locked memory"));
+    secret_error (err);
     return NULL;
   }
   return out;

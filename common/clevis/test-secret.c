@@ -176,6 +176,29 @@ test_exhaustion (void **state)
   free (all);
 }
 
+/* Jansson would crash if it got no memory. */
+static void
+test_json_when_the_heap_is_full (void **state)
+{
+  struct secret **all = calloc (1 << 16, sizeof *all);
+  CLEANUP_JSON json_t *s = NULL;
+  size_t n = 0;
+
+  while (n < 1 << 16 && (all[n] = secret_new (4000)) != NULL)
+    n++;
+  assert_false (secret_was_short ());
+  {
+    SECRET_JSON_SCOPE;
+    s = json_loads ("{\"a\": {\"b\": [\"c\"]}}", 0, NULL);
+  }
+  assert_non_null (s);
+  assert_int_equal (CRYPTO_secure_allocated (s), 0);
+  assert_true (secret_was_short ());
+  while (n > 0)
+    secret_free (all[--n]);
+  free (all);
+}
+
 static void
 test_json_in_scope_is_locked (void **state)
 {
@@ -300,6 +323,7 @@ main (void)
     cmocka_unit_test (test_equal),
     cmocka_unit_test (test_too_large),
     cmocka_unit_test (test_exhaustion),
+    cmocka_unit_test (test_json_when_the_heap_is_full),
     cmocka_unit_test (test_json_in_scope_is_locked),
     cmocka_unit_test (test_json_outside_is_not),
     cmocka_unit_test (test_json_scopes_nest),

@@ -117,6 +117,14 @@ unmap_large_blocks (void)
 }
 
 extern value nbde_clevis_init (value unitv);
+extern value nbde_clevis_memory_was_short (value unitv);
+
+value
+nbde_clevis_memory_was_short (value unitv)
+{
+  (void) unitv;
+  return Val_bool (secret_was_short ());
+}
 
 value
 nbde_clevis_init (value unitv)

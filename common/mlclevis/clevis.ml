@@ -44,6 +44,8 @@ let () =
 external code_name : code -> string = "nbde_clevis_code_name"
 external init : unit -> bool = "nbde_clevis_init"
 
+external memory_was_short : unit -> bool = "nbde_clevis_memory_was_short"
+
 (* The garbage collector must not take v before this. *)
 let keep_alive v = ignore (Sys.opaque_identity v)
 

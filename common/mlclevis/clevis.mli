@@ -37,6 +37,10 @@ val init : unit -> bool
 (** Set up locked memory; to be called first.  [false] if the system did not
     allow memory to be locked (keys are still wiped). *)
 
+val memory_was_short : unit -> bool
+(** Was there a time when no more memory could be locked?  Keys were then in
+    other memory, and wiped there. *)
+
 (** Passphrases and keys in locked memory, wiped when released. *)
 module Key : sig
   type t
