@@ -23,16 +23,15 @@ type seen = {
   looked : Names.t;
   listed : string list;
   hardware : hardware option;
+  lvm : bool; (* some device was a physical volume of LVM *)
 }
 
-let nothing = { looked = Names.empty; listed = []; hardware = None }
+let nothing =
+  { looked = Names.empty; listed = []; hardware = None; lvm = false }
 
 let was_seen seen name = Names.mem name seen.looked
 
 let in_order seen = seen.listed
-
-let logical_volumes (g : Guestfs.guestfs) =
-  if g#feature_available [| "lvm2" |] then Array.to_list (g#lvs ()) else []
 
 let is_digit c = c >= '0' && c <= '9'
 
@@ -58,24 +57,36 @@ let list_hardware (g : Guestfs.guestfs) = function
      let partitions = Array.to_list (g#list_partitions ()) in
      { partitions; disks = g#list_devices (); arrays = g#list_md_devices () }
 
+let all kind = List.map (fun name -> kind, name)
+
 (* A disk that has partitions holds no LUKS header of its own, though an old
- * one may not have been overwritten in full.  Of what is mapped, we know what
- * we have opened; list_dm_devices would run lvs again for each.
+ * one may not have been overwritten in full.
  *)
-let candidates g { disks; partitions; arrays } opened =
+let hardware_devices { disks; partitions; arrays } =
   let whole names =
     List.filter (fun disk ->
       not (List.exists (is_partition_of disk) partitions))
       (Array.to_list names) in
-  let mapped = List.map (fun name -> "/dev/mapper/" ^ name) opened in
-  let all kind = List.map (fun name -> kind, name) in
   List.concat [
     all Whole_disk (whole disks);
     all Partition partitions;
     all Md_array (whole arrays);
-    all Logical_volume (logical_volumes g);
-    all Mapped (List.sort compare mapped);
   ]
+
+(* Of what is mapped, we know what we have opened; list_dm_devices would run lvs
+ * for each.
+ *)
+let mapped_devices opened =
+  let mapped = List.map (fun name -> "/dev/mapper/" ^ name) opened in
+  all Mapped (List.sort compare mapped)
+
+(* Physical volumes that were only just opened are not known to LVM yet. *)
+let logical_volumes (g : Guestfs.guestfs) ~rescan =
+  if g#feature_available [| "lvm2" |] then (
+    if rescan then Timing.step Rescan (fun () -> g#lvm_scan true);
+    all Logical_volume (Array.to_list (g#lvs ()))
+  )
+  else []
 
 (* Load a header of size bytes, or None if it is not LUKS. *)
 let load ~device ~size fetch =
@@ -121,22 +132,30 @@ let read_detached (g : Guestfs.guestfs) kind name file =
 
 (* Before a call of the appliance reads from a device it runs a process that
  * waits for udev, which takes longer than the reading.  So more is read than
- * is asked for.
+ * is asked for: at first what has the metadata of nearly every LUKS device and
+ * its keyslots 0 and 1, of which the latter is usually the bound one.
  *)
-let first_read = 64 * 1024
+let first_read = 576 * 1024
 let read_ahead = 1024 * 1024
 
-let reader (g : Guestfs.guestfs) name =
-  let start = ref 0L and data = ref "" in
+(* Where that meets a damaged place, the header before it may be whole. *)
+let read_little = 16 * 1024
+
+let read_first (g : Guestfs.guestfs) name =
+  try g#pread_device name first_read 0L
+  with Guestfs.Error _ -> g#pread_device name read_little 0L
+
+(* What was read last is kept. *)
+let reader (g : Guestfs.guestfs) name first =
+  let start = ref 0L and data = ref first in
   fun offset length ->
     let skip = Int64.sub offset !start in
     let needed = Int64.add skip (Int64.of_int length) in
     if skip >= 0L && needed <= Int64.of_int (String.length !data) then
       String.sub !data (Int64.to_int skip) length
     else (
-      let ahead = if offset = 0L then first_read else read_ahead in
       start := offset;
-      data := g#pread_device name (max length ahead) offset;
+      data := g#pread_device name (max length read_ahead) offset;
       String.sub !data 0 (min length (String.length !data))
     )
 
@@ -144,19 +163,20 @@ let magic = "LUKS\xba\xbe"
 
 let begins_with_luks first = String.starts_with ~prefix:magic first
 
-(* What can be told from the first block of a device: texts, and where. *)
-let first_block = 4096
-let signatures = [
+(* What can be told from the beginning of a device: texts, and where. *)
+let lvm_signatures =
+  List.map (fun sector -> "LVM2", [512 * sector, "LABELONE"]) [0; 1; 2; 3]
+let signatures = lvm_signatures @ [
   "ext2, ext3 or ext4", [1080, "\x53\xef"; 1049, "\000\000\000"];
   "XFS", [0, "XFSB"];
-  "LVM2", [512, "LABELONE"];
   "swap", [4086, "SWAPSPACE2"];
   "FAT", [82, "FAT32   "];
   "FAT", [54, "FAT16   "];
   "NTFS", [3, "NTFS    "];
+  "GRUB", [0, "RV"; 283, "loading\000"]; (* a BIOS boot partition has it *)
 ]
 
-let contents first =
+let contents signatures first =
   let is_at (offset, text) =
     let length = String.length text in
     String.length first >= offset + length
@@ -182,46 +202,47 @@ let is_left_over (g : Guestfs.guestfs) name first =
     found
   )
 
-(* The header, or None if the device is not LUKS.  A device that was formatted
- * anew may keep a secondary LUKS2 header, whose place the new contents has not
- * reached yet: it is not looked for.
- *)
-let read_attached (g : Guestfs.guestfs) kind name =
-  let fetch = reader g name in
-  let first = fetch 0L first_block in
-  match if begins_with_luks first then None else contents first with
-  | Some contents ->
-     Messages.debug "%s: is %s" name contents;
-     None
-  | None ->
-     let size = g#blockdev_getsize64 name in
-     match load ~device:name ~size fetch with
-     | None -> None
-     | Some _ when is_left_over g name first -> None
-     | Some (luks, info) ->
-        Some { name; kind; size; luks; info; detached = None }
-     | exception Clevis.Error _ when is_left_over g name first -> None
-
-let read_header g headers (kind, name) =
-  match List.assoc_opt name headers with
-  | Some file -> Some (read_detached g kind name file)
-  | None -> read_attached g kind name
-
 type looked =
   | Luks of device
   | Refused of refused
+  | Physical_volume
   | Other
+
+(* A device that was formatted anew may keep a secondary LUKS2 header, whose
+ * place the new contents has not reached yet: it is not looked for.
+ *)
+let read_attached (g : Guestfs.guestfs) kind name =
+  let first = read_first g name in
+  let known signatures =
+    if begins_with_luks first then None else contents signatures first in
+  match known signatures with
+  | Some contents ->
+     Messages.debug "%s: is %s" name contents;
+     if known lvm_signatures = None then Other else Physical_volume
+  | None ->
+     let size = g#blockdev_getsize64 name in
+     match load ~device:name ~size (reader g name first) with
+     | None -> Other
+     | Some _ when is_left_over g name first -> Other
+     | Some (luks, info) ->
+        Luks { name; kind; size; luks; info; detached = None }
+     | exception Clevis.Error _ when is_left_over g name first -> Other
+
+let read_header g headers (kind, name) =
+  match List.assoc_opt name headers with
+  | Some file -> Luks (read_detached g kind name file)
+  | None -> read_attached g kind name
 
 let look (g : Guestfs.guestfs) headers (kind, name) =
   Signals.check ();
   match
     Timing.step Header (fun () -> read_header g headers (kind, name))
   with
-  | Some device ->
+  | Luks device as looked ->
      let note note = Messages.warning "%s: %s" name note in
      Option.iter note device.info.note;
-     Luks device
-  | None -> Other
+     looked
+  | (Refused _ | Physical_volume | Other) as looked -> looked
   | exception Clevis.Error error ->
      Messages.warning "%s" error.line;
      Option.iter (Messages.hint "%s") error.hint;
@@ -233,21 +254,36 @@ let look (g : Guestfs.guestfs) headers (kind, name) =
        (Appliance.first_line message);
      Other
 
+(* Logical volumes are asked for only where there is a physical one: LVM takes
+ * long to start in the appliance.
+ *)
 let scan g ~headers ~opened seen =
   Timing.step Discover @@ fun () ->
+  let is_new (_, name) = not (was_seen seen name) in
+  let look_at candidates =
+    let unseen = List.filter is_new candidates in
+    unseen, List.map (look g headers) unseen in
   let hardware = list_hardware g seen.hardware in
-  let listed = candidates g hardware opened in
-  let unseen =
-    List.filter (fun (_, name) -> not (was_seen seen name)) listed in
-  let looked = List.map (look g headers) unseen in
+  let outer = hardware_devices hardware and mapped = mapped_devices opened in
+  let unseen_outer, found_outer = look_at outer in
+  let unseen_mapped, found_mapped = look_at mapped in
+  let opened_volume = List.mem Physical_volume found_mapped in
+  let lvm =
+    seen.lvm || opened_volume || List.mem Physical_volume found_outer in
+  let volumes =
+    if lvm then logical_volumes g ~rescan:opened_volume else [] in
+  let unseen_volumes, found_volumes = look_at volumes in
+  let looked = found_outer @ found_volumes @ found_mapped in
   let devices =
     List.filter_map (function Luks d -> Some d | _ -> None) looked in
   let refused =
     List.filter_map (function Refused r -> Some r | _ -> None) looked in
   let names = List.map snd in
+  let looked_at = names (unseen_outer @ unseen_volumes @ unseen_mapped) in
   let seen = {
-    looked = Names.union seen.looked (Names.of_list (names unseen));
-    listed = names listed;
+    looked = Names.union seen.looked (Names.of_list looked_at);
+    listed = names (outer @ volumes @ mapped);
     hardware = Some hardware;
+    lvm;
   } in
   devices, refused, seen

@@ -75,17 +75,41 @@ let size_of (g : Guestfs.guestfs) mountable =
 let canonical (g : Guestfs.guestfs) device =
   told ~default:device (fun () -> g#canonical_device_name device)
 
+(* Whose label and UUID libguestfs takes from blkid, which is then asked once,
+ * not for each by itself.  It writes special characters of a label in a way of
+ * its own.
+ *)
+let plain_types = ["ext2"; "ext3"; "ext4"; "xfs"; "vfat"; "swap"]
+
+let is_plain_character = function
+  | 'a'..'z' | 'A'..'Z' | '0'..'9' | '.' | '_' | '-' | ':' -> true
+  | _ -> false
+
+let tags (g : Guestfs.guestfs) device =
+  let tags = told ~default:[] (fun () -> g#blkid device) in
+  let is_plain name =
+    String.for_all is_plain_character
+      (Option.value (List.assoc_opt name tags) ~default:"") in
+  match List.assoc_opt "TYPE" tags with
+  | Some fstype when List.mem fstype plain_types
+                     && is_plain "LABEL" && is_plain "UUID" -> tags
+  | _ -> []
+
 let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
-  let detail f = if details then given f else None in
+  let tags = if details then tags g device else [] in
+  let detail name f =
+    if not details then None
+    else if tags = [] then given f
+    else List.assoc_opt name tags in
   { mountpoint = None;
     device = canonical g device;
     fstype =
-      (match fstype with
-       | Some _ -> fstype
-       | None -> given (fun () -> g#vfs_type device));
+      (match fstype, List.assoc_opt "TYPE" tags with
+       | Some fstype, _ | None, Some fstype -> Some fstype
+       | None, None -> given (fun () -> g#vfs_type device));
     size = size_of g device;
-    label = detail (fun () -> g#vfs_label device);
-    uuid = detail (fun () -> g#vfs_uuid device) }
+    label = detail "LABEL" (fun () -> g#vfs_label device);
+    uuid = detail "UUID" (fun () -> g#vfs_uuid device) }
 
 (* What is mounted on a device is asked once, however often it occurs. *)
 let remembering f =
@@ -135,7 +159,8 @@ let of_windows kind ~default f =
 
 let operating_system (g : Guestfs.guestfs) findings wanted root =
   let { details; _ } = wanted in
-  let kind = known (fun () -> g#inspect_get_type root) in
+  let detail f = if details then known f else None in
+  let kind = detail (fun () -> g#inspect_get_type root) in
   let windows f = of_windows kind ~default:None (fun () -> Some (f root)) in
   let volume = remembering (fun device -> filesystem g ~details device) in
   let mountpoints = List.sort compare (g#inspect_get_mountpoints root) in
@@ -147,17 +172,17 @@ let operating_system (g : Guestfs.guestfs) findings wanted root =
     arch = known (fun () -> g#inspect_get_arch root);
     distro = known (fun () -> g#inspect_get_distro root);
     product = known (fun () -> g#inspect_get_product_name root);
-    product_variant = known (fun () -> g#inspect_get_product_variant root);
+    product_variant = detail (fun () -> g#inspect_get_product_variant root);
     major = told ~default:0 (fun () -> g#inspect_get_major_version root);
     minor = told ~default:0 (fun () -> g#inspect_get_minor_version root);
     package_format = known (fun () -> g#inspect_get_package_format root);
     package_management =
-      known (fun () -> g#inspect_get_package_management root);
+      detail (fun () -> g#inspect_get_package_management root);
     windows_systemroot = windows g#inspect_get_windows_systemroot;
     windows_current_control_set =
       windows g#inspect_get_windows_current_control_set;
     hostname = known (fun () -> g#inspect_get_hostname root);
-    osinfo = known (fun () -> g#inspect_get_osinfo root);
+    osinfo = detail (fun () -> g#inspect_get_osinfo root);
     filesystems =
       List.map (fun (mountpoint, device) ->
         { (volume device) with mountpoint = Some mountpoint }) mountpoints;

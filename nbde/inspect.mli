@@ -13,11 +13,15 @@ type filesystem = {
   uuid : string option;
 }
 
-(** What libguestfs does not know is [None].  Names are those of libguestfs: see
+(** What libguestfs does not know is [None], and so is, without [details], what
+    is only for programs.  Names are those of libguestfs: see
     [guestfs_inspect_get_arch] and the like in guestfs(3). *)
 type operating_system = {
   root : string;                (** device of the root filesystem *)
-  kind : string option;         (** ["linux"], ["windows"], ... *)
+  kind : string option;         (** ["linux"], ["windows"], ...; this, the
+                                    variant, the management of packages, osinfo
+                                    and what is of Windows: only with
+                                    [details] *)
   arch : string option;
   distro : string option;
   product : string option;

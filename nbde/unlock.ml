@@ -283,11 +283,6 @@ let is_open outcome =
   | Untried | Unbound | Failed _ | Recovered _ | Not_opened _ | Not_inside _
   | Wrong_key _ -> false
 
-(* What lies in the devices that were just opened. *)
-let rescan (g : Guestfs.guestfs) =
-  Timing.step Rescan @@ fun () ->
-  if g#feature_available [| "lvm2" |] then g#lvm_scan true
-
 type progress = {
   seen : Discover.seen;
   taken : string list;
@@ -321,10 +316,7 @@ let rec rounds g plan ~quick ~all progress =
       refused = progress.so_far.refused @ refused;
     };
   } in
-  if List.exists is_open opened then (
-    rescan g;
-    rounds g plan ~quick ~all progress
-  )
+  if List.exists is_open opened then rounds g plan ~quick ~all progress
   else progress
 
 (* In the order in which all devices were listed when nothing new was found. *)

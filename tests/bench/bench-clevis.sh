@@ -41,11 +41,19 @@ start_tang a
 # The binding names the server as the appliance sees it.
 url=http://$host:$TANG_PORT_a
 curl -s "$TANG_URL_a/adv" > a.adv || fail 'no advertisement'
-bind part-lvm root tang \
-  "$(jq -n --arg url "$url" --arg adv "$PWD/a.adv" '{url: $url, adv: $adv}')"
-mv part-lvm.img cheap.img
-cp --sparse=always cheap.img dear.img
-make_dear dear.img
+# Nothing but one LUKS device with a filesystem in it, since clevis is told
+# where it is, and looks for no other.
+# shellcheck disable=SC2154
+cp "$volume" cheap.luks
+bind_luks cheap.luks "$passphrase" tang \
+  "$(jq -n --arg url "$url" --arg adv "$PWD/a.adv" '{url: $url, adv: $adv}')" ||
+  fail 'the volume was not bound'
+cp cheap.luks dear.luks
+make_dear dear.luks
+for name in cheap dear; do
+  gpt $name.img 10 volume:1:8 || fail "no disk $name.img"
+  put $name.luks $name.img 1
+done
 
 ours ()
 {
@@ -62,8 +70,8 @@ ours_dear () { ours dear; }
 cat > inside.fish <<END
 run
 list-partitions
-time debug sh "clevis luks unlock -d /dev/sda2 -n cheap"
-time debug sh "clevis luks unlock -d /dev/sdb2 -n dear"
+time debug sh "clevis luks unlock -d /dev/sda1 -n cheap"
+time debug sh "clevis luks unlock -d /dev/sdb1 -n dear"
 debug sh "cryptsetup status cheap && cryptsetup status dear"
 END
 theirs ()

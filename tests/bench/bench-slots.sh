@@ -16,14 +16,17 @@ requires_tang
 bench_guests
 start_tang a
 bind part-lvm root tang "$(tang_config a)"
-make_dear part-lvm.img
+offset=$(luks_field part-lvm root 4)
+get_header part-lvm.img "$offset" header || fail 'no header'
+make_dear header
+put_header header part-lvm.img "$offset" || fail 'no header'
+rm header
 memsize=$(guestfish get-memsize)
 
 ours ()
 {
   sample ours "$VIRT_NBDE_UNLOCK" --format=raw -a part-lvm.img \
-    --tang-allow 127.0.0.1 --memsize "$memsize" --inspect \
-    --output-format=json
+    --tang-allow 127.0.0.1 --memsize "$memsize" --inspect
 }
 with_passphrase ()
 {
@@ -36,8 +39,7 @@ theirs ()
   sample theirs with_passphrase
 }
 in_turn ours theirs
-jq -e '.operating_systems[0].hostname == "part-lvm.example.com"' ours.out \
-  >/dev/null || fail 'the guest was not inspected'
+grep -q 'Hostname: *part-lvm\.example\.com' ours.out || fail 'the guest was not inspected'
 
 echo '## First keyslot argon2id with 1 GiB'
 table "whole process, appliance of $memsize MiB"

@@ -183,16 +183,11 @@ bench_guests ()
   get_guests part-lvm
 }
 
-# Change the first keyslot of part-lvm to argon2id with 1 GiB of memory:
-#   make_dear IMAGE
+# Change the first keyslot of a LUKS device, or of its header, whose passphrase
+# it is, to argon2id with 1 GiB of memory:  make_dear FILE
 make_dear ()
 {
-  local offset
-  offset=$(luks_field part-lvm root 4)
-  get_header "$1" "$offset" dear.header &&
-    cryptsetup luksConvertKey -q --key-file "$passphrase" --key-slot 0 \
-      --pbkdf argon2id --pbkdf-memory 1048576 --pbkdf-force-iterations 4 \
-      --pbkdf-parallel 4 dear.header &&
-    put_header dear.header "$1" "$offset" || fail "cannot change $1"
-  rm dear.header
+  cryptsetup luksConvertKey -q --key-file "$passphrase" --key-slot 0 \
+    --pbkdf argon2id --pbkdf-memory 1048576 --pbkdf-force-iterations 4 \
+    --pbkdf-parallel 4 "$1" || fail "cannot change $1"
 }
