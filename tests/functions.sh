@@ -11,6 +11,7 @@
 # expected and what came.
 #
 # VIRT_NBDE_UNLOCK   the program to test (the one that was just built)
+# NBDE_OPTIONS       options that are given in all calls of it, before all others
 # NBDE_TEST_CACHE    where guests are kept between runs
 #
 # shellcheck shell=bash
@@ -86,6 +87,16 @@ requires_appliance ()
 }
 
 [ -x "$VIRT_NBDE_UNLOCK" ] || fail "$VIRT_NBDE_UNLOCK was not built"
+
+if [ -n "${NBDE_OPTIONS-}" ]; then
+  mkdir "$tmp/with-options"
+  cat > "$tmp/with-options/virt-nbde-unlock" <<END
+#!/bin/bash
+exec ${VIRT_NBDE_UNLOCK@Q} $NBDE_OPTIONS "\$@"
+END
+  VIRT_NBDE_UNLOCK=$tmp/with-options/virt-nbde-unlock
+  chmod +x "$VIRT_NBDE_UNLOCK"
+fi
 
 # Process groups to be ended with the test.
 groups=()
