@@ -9,6 +9,7 @@
 # needs: appliance
 
 . "$(dirname "$0")/functions.sh"
+. "$top_srcdir/tests/json.sh"
 requires_tang
 requires_appliance
 requires virt-cat virt-customize virt-inspector
@@ -108,8 +109,11 @@ chmod +x no-program
 nbde "${unlock[@]}" ./no-program
 assert_status 127
 assert_one_error './no-program: No such file'
-nbde "${unlock[@]}" sh -c 'kill -TERM $$'
+nbde --output-format=json "${unlock[@]}" sh -c 'kill -TERM $$'
 assert_status 143
+status=0
+assert_valid run
+assert_json run '.actions == ["run"] and .devices[0].state == "opened"'
 end_server one
 nbde --format=raw -a part-lvm.img --tang-allow 127.0.0.1 --tang-retries 0 \
   --run -- sh -c 'echo it was run'
