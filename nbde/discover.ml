@@ -80,7 +80,9 @@ let mapped_devices opened =
   let mapped = List.map (fun name -> "/dev/mapper/" ^ name) opened in
   all Mapped (List.sort compare mapped)
 
-(* Physical volumes that were only just opened are not known to LVM yet. *)
+(* Physical volumes that are there since something was opened are not known to
+ * LVM yet.
+ *)
 let logical_volumes (g : Guestfs.guestfs) ~rescan =
   if g#feature_available [| "lvm2" |] then (
     if rescan then Timing.step Rescan (fun () -> g#lvm_scan true);
@@ -267,11 +269,10 @@ let scan g ~headers ~opened seen =
   let outer = hardware_devices hardware and mapped = mapped_devices opened in
   let unseen_outer, found_outer = look_at outer in
   let unseen_mapped, found_mapped = look_at mapped in
-  let opened_volume = List.mem Physical_volume found_mapped in
-  let lvm =
-    seen.lvm || opened_volume || List.mem Physical_volume found_outer in
+  let volume = List.mem Physical_volume (found_outer @ found_mapped) in
+  let lvm = seen.lvm || volume in
   let volumes =
-    if lvm then logical_volumes g ~rescan:opened_volume else [] in
+    if lvm then logical_volumes g ~rescan:(volume && opened <> []) else [] in
   let unseen_volumes, found_volumes = look_at volumes in
   let looked = found_outer @ found_volumes @ found_mapped in
   let devices =

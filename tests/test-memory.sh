@@ -8,6 +8,8 @@
 #
 # needs: appliance
 
+# With the quick header, whatever else is tested.
+NBDE_OPTIONS=
 . "$(dirname "$0")/functions.sh"
 requires_tang
 requires_appliance
