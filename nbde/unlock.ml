@@ -96,17 +96,6 @@ let check_memory (g : Guestfs.guestfs) plan ?until device =
          (g#get_memsize ())
   | Some _ | None -> ()
 
-(* With keyslots like those that clevis luks bind makes, to try them all takes
- * less time than to write a header.
- *)
-let cheap_iterations = 10_000
-
-let is_quick (device : device) =
-  let cheap (keyslot : Clevis.Luks.keyslot) =
-    keyslot.memory = 0 && keyslot.iterations <= cheap_iterations
-    && keyslot.refused = None in
-  List.for_all cheap device.info.keyslots
-
 (* Put the quick header over the device, that is, into the overlay.  It only
  * saves time, so a header that does not allow it is no failure.
  *)
@@ -171,7 +160,10 @@ let open_recovered g plan ~quick ~all (taken, outcomes) outcome =
   | Recovered unlocked, None ->
      Signals.check ();
      let mapname = choose_name ~taken outcome.device in
-     if quick && not (is_quick outcome.device) then
+     (* To try keyslots like those of clevis luks bind takes less time than to
+      * write a header.
+      *)
+     if quick && not (Clevis.Luks.is_quick outcome.device.luks) then
        Timing.step Open (fun () -> quicken g plan outcome.device unlocked);
      mapname :: taken, with_state (open_device g outcome.device mapname unlocked)
   | _ -> taken, outcome :: outcomes

@@ -16,18 +16,12 @@
 #include <unistd.h>
 
 #include <libcryptsetup.h>
-#include <openssl/evp.h>
 
 #include "bounds.h"
 #include "cleanups.h"
 #include "gettext-compat.h"
+#include "luks-area.h"
 #include "luks-private.h"
-
-/* Fields of the binary LUKS2 header (section 2.1). */
-#define OFF_CHECKSUM_ALG 72
-#define OFF_CHECKSUM 448
-#define CHECKSUM_ALG_SIZE 32
-#define CHECKSUM_SIZE 64
 
 void
 luks_keep_log (int level, const char *msg, void *opaque)
@@ -143,28 +137,15 @@ explain (struct luks *luks, int r, struct clevis_error *err)
   return -1;
 }
 
-/* Is the checksum of the primary LUKS2 header right?  It is over the whole
- * metadata area, with zeroes in its own place.
- */
+/* Is the checksum of the primary LUKS2 header right? */
 static bool
 is_primary_sound (const struct luks *luks)
 {
   CLEANUP_FREE unsigned char *area = calloc (1, luks->metadata);
-  unsigned char checksum[CHECKSUM_SIZE], digest[EVP_MAX_MD_SIZE];
-  char name[CHECKSUM_ALG_SIZE + 1] = "";
-  const EVP_MD *md;
-  unsigned len;
 
-  if (area == NULL ||
-      pread (luks->fd, area, luks->metadata, 0) != (ssize_t) luks->metadata)
-    return false;
-  memcpy (name, &area[OFF_CHECKSUM_ALG], CHECKSUM_ALG_SIZE);
-  memcpy (checksum, &area[OFF_CHECKSUM], CHECKSUM_SIZE);
-  memset (&area[OFF_CHECKSUM], 0, CHECKSUM_SIZE);
-  md = EVP_get_digestbyname (name);
-  return md != NULL && EVP_MD_size (md) <= CHECKSUM_SIZE &&
-    EVP_Digest (area, luks->metadata, digest, &len, md, NULL) == 1 &&
-    memcmp (digest, checksum, len) == 0;
+  return area != NULL &&
+    pread (luks->fd, area, luks->metadata, 0) == (ssize_t) luks->metadata &&
+    luks_area_is_sound (area, luks->metadata);
 }
 
 /* The size of the copy is that of the device, as far as a header can go:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * What luks.c, luks-load.c, luks1.c and luks2.c share.  Nobody else includes this.
+ * What the files luks*.c share.  Nobody else includes this.
  */
 
 #ifndef CLEVIS_LUKS_PRIVATE_H
@@ -47,8 +47,8 @@ struct luks {
   size_t nr_tokens;
   uint32_t digest_iterations; /* largest of the header's digests */
 
-  /* The volume key, if a keyslot that is not cheap has been verified: the
-   * quick header needs it, and would pay for that keyslot once more.
+  /* The volume key, if a keyslot has been verified and it, or the digest, is not
+   * cheap: the quick header needs it, and would pay for the keyslot once more.
    */
   struct secret *volume_key;
 
@@ -82,8 +82,11 @@ extern void luks_keep_log (int level, const char *msg, void *opaque);
 extern int luks1_read (struct luks *luks, struct clevis_error *err);
 extern int luks2_read (struct luks *luks, struct clevis_error *err);
 
-/* Does opening this keyslot cost next to nothing? */
+/* Does opening this keyslot cost next to nothing?  And the comparison with the
+ * header's dearest digest, which follows?
+ */
 extern bool luks_is_cheap (const struct luks_keyslot *k);
+extern bool luks_digest_is_cheap (const struct luks *luks);
 
 /* Mark each Clevis token that cannot serve as stale. */
 extern int luks_mark_stale (struct luks *luks, struct clevis_error *err);

@@ -16,11 +16,12 @@
 #include "bounds.h"
 #include "cleanups.h"
 #include "gettext-compat.h"
+#include "luks-digest.h"
 #include "luks-private.h"
 #include "luks-quick.h"
 
-/* What the keyslot gets in the copy: the least that libcryptsetup accepts.
- * It protects nothing, since the copy is never stored.
+/* What the keyslot and the digest get in the copy: the least that libcryptsetup
+ * accepts.  It protects nothing, since the copy is never stored.
  */
 #define QUICK_ITERATIONS 1000
 
@@ -106,6 +107,17 @@ only (struct luks *luks, int keyslot, struct clevis_error *err)
   return 0;
 }
 
+/* A digest of an unusual kind stays, and costs what it costs. */
+static void
+cheapen_digest (struct luks *luks, int keyslot)
+{
+  CLEANUP_ERROR struct clevis_error ignored = CLEVIS_ERROR_INIT;
+
+  if (luks->volume_key && !luks_digest_is_cheap (luks))
+    luks_make_digest_cheap (luks, keyslot, luks->volume_key, QUICK_ITERATIONS,
+                            &ignored);
+}
+
 static uint64_t
 metadata_size (const struct luks *luks)
 {
@@ -134,6 +146,7 @@ luks_quick (struct luks *luks, int keyslot, const struct secret *passphrase,
   if ((luks->info.version == 1 ? only (luks, keyslot, err)
        : prefer (luks, keyslot, err)) == -1)
     return -1;
+  cheapen_digest (luks, keyslot);
 
   /* What changed: the metadata, and the key material if it is new. */
   luks->nr_wanted = 0;

@@ -8,7 +8,8 @@
  * order and pays the key derivation of each; the first is usually argon2id
  * with a gigabyte.  In the copy the right keyslot comes first (LUKS2: priority
  * "prefer") or is the only one (LUKS1, which has no priorities), and if it is
- * expensive itself it is encrypted anew with a cheap key derivation.  The
+ * expensive itself it is encrypted anew with a cheap key derivation.  So is the
+ * digest, with which the volume key is compared at last.  The
  * changed extents are meant for an overlay that dies with the appliance, never
  * for the guest's disk.
  */
@@ -19,6 +20,9 @@
 #include "clevis-error.h"
 #include "luks.h"
 #include "secret.h"
+
+/* Is the header quick as it is, since no keyslot and no digest is expensive? */
+extern bool luks_is_quick (const struct luks *luks);
 
 /* Change the copy of the header so that passphrase opens keyslot first and
  * cheaply.  The passphrase must have been verified against that keyslot.

@@ -24,6 +24,7 @@
 #include "cleanups.h"
 #include "gettext-compat.h"
 #include "luks-private.h"
+#include "luks-quick.h"
 
 /* Enough to see magic, version and size of any LUKS header. */
 #define PROBE_SIZE 4096
@@ -464,8 +465,25 @@ luks_is_cheap (const struct luks_keyslot *k)
   return k->memory == 0 && k->iterations <= CHEAP_ITERATIONS;
 }
 
+bool
+luks_digest_is_cheap (const struct luks *luks)
+{
+  return luks->digest_iterations <= CHEAP_ITERATIONS;
+}
+
+bool
+luks_is_quick (const struct luks *luks)
+{
+  size_t i;
+
+  for (i = 0; i < luks->nr_keyslots; ++i)
+    if (!luks_is_cheap (&luks->keyslots[i]) || luks->keyslots[i].refused)
+      return false;
+  return luks_digest_is_cheap (luks);
+}
+
 /* Open the keyslot and compare the digest; the volume key that comes out is
- * kept if it was dear.  Returns as crypt_volume_key_get does.
+ * kept if that was dear.  Returns as crypt_volume_key_get does.
  */
 static int
 try_keyslot (struct luks *luks, const struct luks_keyslot *k,
@@ -480,7 +498,7 @@ try_keyslot (struct luks *luks, const struct luks_keyslot *k,
     return -ENOMEM;
   r = crypt_volume_key_get (luks->cd, k->slot, (char *) vk->data, &len,
                             (const char *) passphrase->data, passphrase->len);
-  if (r >= 0 && !luks_is_cheap (k)) {
+  if (r >= 0 && (!luks_is_cheap (k) || !luks_digest_is_cheap (luks))) {
     secret_free (luks->volume_key);
     luks->volume_key = vk;
     vk = NULL;

@@ -10,6 +10,8 @@
 
 #include "testlib.h"
 
+#include <limits.h>
+
 #include <libcryptsetup.h>
 
 #include "bounds.h"
@@ -245,6 +247,94 @@ test_luks1_expensive_keyslot (void **state)
   assert_same_volume_key (file, copy, 1);
 }
 
+/* A device with cheap keyslots and a digest as installers make it: of an eighth
+ * of a second.
+ */
+static const char *
+dear_digest (int version)
+{
+  const char *file = tmp_path ("digest%d.img", version);
+  const char *size = version == 2 ? "--luks2-keyslots-size 1m" : "";
+  CLEANUP_JSON json_t *jwe = encrypt_null ("x", 1);
+
+  require_program ("cryptsetup");
+  shell ("echo -n admin > admin; echo -n one > one; truncate -s 4M '%s'\n"
+         "cryptsetup luksFormat -q --type luks%d --pbkdf pbkdf2 --iter-time 1 "
+         "-s 256 %s -d admin '%s'\n"
+         "cryptsetup luksAddKey -q --pbkdf pbkdf2 --iter-time 1 -S 1 "
+         "-d admin '%s' one", file, version, size, file, file);
+  bind_luks (file, 1, jwe);
+  return file;
+}
+
+static int
+digest_iterations (const char *file)
+{
+  CLEANUP_FREE char *n =
+    shell_output ("cryptsetup luksDump '%s' |"
+                  "sed -n -e 's/^MK iterations: *//p' "
+                  "-e '/^Digests:/,$ s/.*Iterations: *//p'", file);
+
+  return atoi (n);
+}
+
+static void
+check_dear_digest (int version, uint64_t size)
+{
+  const char *file = dear_digest (version);
+  uint64_t changed;
+  const char *copy = quick_copy (file, 1, &changed);
+  struct crypt_device *cd = open_device (copy);
+
+  assert_int_equal (changed, size);
+  assert_in_range (digest_iterations (file), 10001, INT_MAX);
+  assert_int_equal (digest_iterations (copy), 1000);
+  assert_int_equal (which_keyslot (cd, "one"), 1);
+  assert_true (which_keyslot (cd, "wrong") < 0);
+  crypt_free (cd);
+  assert_same_volume_key (file, copy, 1);
+}
+
+static void
+test_luks1_expensive_digest (void **state)
+{
+  check_dear_digest (1, 1024);
+}
+
+static void
+test_luks2_expensive_digest (void **state)
+{
+  check_dear_digest (2, 32 * KIB);
+}
+
+/* The secondary header is as good as the primary one. */
+static void
+test_luks2_both_headers (void **state)
+{
+  uint64_t changed;
+  const char *copy = quick_copy (dear_digest (2), 1, &changed);
+  static const char zeroes[4096];
+  struct crypt_device *cd;
+
+  poke (copy, 0, zeroes, sizeof zeroes);
+  cd = open_device (copy);
+  assert_int_equal (which_keyslot (cd, "one"), 1);
+  crypt_free (cd);
+  assert_int_equal (digest_iterations (copy), 1000);
+}
+
+static void
+test_is_quick (void **state)
+{
+  CLEANUP_LUKS struct luks *cheap = ready_luks (new_disk (2, 1));
+  CLEANUP_LUKS struct luks *keyslot = ready_luks (expensive_disk (2));
+  CLEANUP_LUKS struct luks *digest = ready_luks (dear_digest (2));
+
+  assert_true (luks_is_quick (cheap));
+  assert_false (luks_is_quick (keyslot));
+  assert_false (luks_is_quick (digest));
+}
+
 /* Only what was verified can be made cheap. */
 static void
 test_expensive_keyslot_that_was_not_verified (void **state)
@@ -294,6 +384,10 @@ main (void)
     cmocka_unit_test (test_luks2_other_preferred_keyslot),
     cmocka_unit_test (test_luks1_cheap_keyslot),
     cmocka_unit_test (test_luks1_expensive_keyslot),
+    cmocka_unit_test (test_luks1_expensive_digest),
+    cmocka_unit_test (test_luks2_expensive_digest),
+    cmocka_unit_test (test_luks2_both_headers),
+    cmocka_unit_test (test_is_quick),
     cmocka_unit_test (test_expensive_keyslot_that_was_not_verified),
     cmocka_unit_test (test_keyslot_that_does_not_exist),
     cmocka_unit_test (test_device_is_not_changed),

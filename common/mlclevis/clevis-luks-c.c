@@ -266,6 +266,7 @@ copy_tokens (const struct luks *luks)
 }
 
 extern value nbde_luks_info (value luksv);
+extern value nbde_luks_is_quick (value luksv);
 
 value
 nbde_luks_info (value luksv)
@@ -287,6 +288,12 @@ nbde_luks_info (value luksv)
   Store_field (infov, 8, copy_keyslots (luks));
   Store_field (infov, 9, copy_tokens (luks));
   CAMLreturn (infov);
+}
+
+value
+nbde_luks_is_quick (value luksv)
+{
+  return Val_bool (luks_is_quick (stub_get_ready_luks (luksv)));
 }
 
 static value

@@ -149,6 +149,7 @@ module Luks = struct
   external next : t -> next = "nbde_luks_next"
   external supply : t -> offset:int64 -> string -> unit = "nbde_luks_supply"
   external info : t -> info = "nbde_luks_info"
+  external is_quick : t -> bool = "nbde_luks_is_quick"
   external quicken :
     t -> key:Key.t -> keyslot:int -> (int64 * string) list
     = "nbde_luks_quicken"

@@ -176,6 +176,10 @@ module Luks : sig
   val info : t -> info
   (** Only after {!next} said [Ready]. *)
 
+  val is_quick : t -> bool
+  (** Is every keyslot cheap, and the digest, so that a quick header would save
+      nothing?  Only after {!next} said [Ready]. *)
+
   val quicken : t -> key:Key.t -> keyslot:int -> (int64 * string) list
   (** The quick header: what to write where (in bytes) over a copy of the
       device, so that [key], which was verified against [keyslot], opens it

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * A LUKS2 metadata area: a binary header of 4096 bytes, of which the checksum
+ * matters here, and the JSON text behind it, filled up with zeroes (LUKS2
+ * on-disk format, sections 2.1 and 2.2).
+ */
+
+#ifndef CLEVIS_LUKS_AREA_H
+#define CLEVIS_LUKS_AREA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LUKS_AREA_BINARY 4096
+
+/* Is the checksum of this area of size bytes right?  The area is changed. */
+extern bool luks_area_is_sound (unsigned char *area, size_t size);
+
+/* Set the checksum of this area, of the kind that it names.  Returns false if
+ * OpenSSL does not know that.
+ */
+extern bool luks_area_seal (unsigned char *area, size_t size);
+
+#endif /* CLEVIS_LUKS_AREA_H */
