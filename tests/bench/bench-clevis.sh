@@ -44,7 +44,7 @@ curl -s "$TANG_URL_a/adv" > a.adv || fail 'no advertisement'
 # Nothing but one LUKS device with a filesystem in it, since clevis is told
 # where it is, and looks for no other.
 # shellcheck disable=SC2154
-cp "$volume" cheap.luks
+cp "$digest" cheap.luks
 bind_luks cheap.luks "$passphrase" tang \
   "$(jq -n --arg url "$url" --arg adv "$PWD/a.adv" '{url: $url, adv: $adv}')" ||
   fail 'the volume was not bound'
@@ -97,7 +97,7 @@ env LIBGUESTFS_PATH="$extended" LIBGUESTFS_CACHEDIR="$extended" \
 in_turn ours_cheap theirs ours_dear
 
 echo '## The unlock step, against clevis in the appliance'
-table 'from the header to the open device'
+table 'from the header to the open device, whose digest is as luksFormat makes it'
 row 'virt-nbde-unlock, cheap first keyslot' ours-cheap 2 s
 row 'clevis luks unlock, cheap first keyslot' theirs-cheap 2 s
 row 'virt-nbde-unlock, argon2id 1 GiB' ours-dear 2 s

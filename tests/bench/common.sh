@@ -151,34 +151,46 @@ steps_table ()
 
 # Make these in one launch, once, and set plain and volume to them:
 # plain.img, the guest part-lvm without its encryption: the LUKS device is
-# replaced by what is in it; and volume.luks, a LUKS device of 8 MiB with a
-# filesystem in it, to be copied.  Both have the passphrase of part-lvm.
+# replaced by what is in it; volume.luks, a LUKS device of 8 MiB with a
+# filesystem in it, to be copied; and digest.luks, the same with a digest of the
+# volume key as luksFormat makes it, where those of the tests have one of few
+# iterations.  All have the passphrase of part-lvm.
 bench_guests ()
 {
   local payload=$((280 - 16))
   get_guests part-lvm
   plain=$guests/part-lvm/plain.bench
   volume=$guests/part-lvm/volume.bench
+  digest=$guests/part-lvm/digest.bench
   passphrase=$guests/part-lvm/passphrase
-  [ ! -e "$plain" ] || [ ! -e "$volume" ] || return 0
+  [ ! -e "$plain" ] || [ ! -e "$volume" ] || [ ! -e "$digest" ] || return 0
 
   gpt plain.img 320 boot:1:31 "root:32:$payload" || fail 'no plain guest'
   dd if=part-lvm.img of=plain.img bs=1M skip=1 seek=1 count=31 conv=notrunc \
     status=none
   luks_file volume.luks 8 "$(uuid_of volume)" "$passphrase" \
     "${small_header[@]}" || fail 'no volume'
+  truncate -s 8M digest.luks
+  # Keyslots of a millisecond; that says nothing of the digest.
+  cryptsetup luksFormat -q --uuid "$(uuid_of digest)" --pbkdf pbkdf2 \
+    --iter-time 1 "${small_header[@]}" --key-file "$passphrase" digest.luks ||
+    fail 'no volume with a digest'
   fish_start bench.fish
   fish_drive part-lvm.img
   fish_drive plain.img
   fish_drive volume.luks
+  fish_drive digest.luks
   fish_open /dev/sda2 root "$passphrase"
   fish 'copy-device-to-device /dev/mapper/root /dev/sdb2 sparse:true'
   fish_open /dev/sdc volume "$passphrase"
   fish 'mke2fs /dev/mapper/volume fstype:ext4 label:volume'
+  fish_open /dev/sdd digest "$passphrase"
+  fish 'mke2fs /dev/mapper/digest fstype:ext4 label:digest'
   fish_run || fail 'no guests'
   fallocate --dig-holes plain.img
   cp --sparse=always plain.img "$plain.new" && mv "$plain.new" "$plain" &&
-    cp volume.luks "$volume.new" && mv "$volume.new" "$volume" ||
+    cp volume.luks "$volume.new" && mv "$volume.new" "$volume" &&
+    cp digest.luks "$digest.new" && mv "$digest.new" "$digest" ||
     fail 'no guests'
   get_guests part-lvm
 }
