@@ -137,15 +137,22 @@ explain (struct luks *luks, int r, struct clevis_error *err)
   return -1;
 }
 
-/* Is the checksum of the primary LUKS2 header right? */
+/* Is the checksum of the primary LUKS2 header right, and is there JSON in it? */
 static bool
 is_primary_sound (const struct luks *luks)
 {
   CLEANUP_FREE unsigned char *area = calloc (1, luks->metadata);
+  CLEANUP_JSON json_t *json = NULL;
+  const char *text;
 
-  return area != NULL &&
-    pread (luks->fd, area, luks->metadata, 0) == (ssize_t) luks->metadata &&
-    luks_area_is_sound (area, luks->metadata);
+  if (area == NULL ||
+      pread (luks->fd, area, luks->metadata, 0) != (ssize_t) luks->metadata ||
+      !luks_area_is_sound (area, luks->metadata))
+    return false;
+  text = (const char *) &area[LUKS_AREA_BINARY];
+  json = json_loadb (text, strnlen (text, luks->metadata - LUKS_AREA_BINARY),
+                     0, NULL);
+  return json != NULL;
 }
 
 /* The size of the copy is that of the device, as far as a header can go:

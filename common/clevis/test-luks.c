@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bounds.h"
+#include "luks-area.h"
 #include "luks-private.h"
 #include "testlib-jwe.h"
 #include "testlib-luks.h"
@@ -550,6 +551,23 @@ test_luks2_damaged_json (void **state)
   assert_accepts (luks, 1, "second");
 }
 
+/* A checksum that is right is not all. */
+static void
+test_luks2_primary_without_json (void **state)
+{
+  const char *file = copy_of (plain_luks2 ());
+  CLEANUP_LUKS struct luks *luks = NULL;
+  CLEANUP_FREE char *data = NULL;
+  size_t len;
+
+  data = read_file (file, &len);
+  data[LUKS_AREA_BINARY] = 'x';
+  assert_true (luks_area_seal ((unsigned char *) data, 16 * KIB));
+  poke (file, 0, data, 16 * KIB);
+  luks = ready_luks (file);
+  assert_contains (luks_info (luks)->note, "primary LUKS2 header");
+}
+
 /* So it is with the checksum itself, but not if the secondary is damaged. */
 static void
 test_luks2_damaged_checksum (void **state)
@@ -1016,6 +1034,7 @@ main (void)
     cmocka_unit_test (test_luks2_key_size_of_another_keyslot),
     cmocka_unit_test (test_luks2_secondary_header),
     cmocka_unit_test (test_luks2_damaged_json),
+    cmocka_unit_test (test_luks2_primary_without_json),
     cmocka_unit_test (test_luks2_damaged_checksum),
     cmocka_unit_test (test_luks2_both_headers_damaged),
     cmocka_unit_test (test_truncated),
