@@ -86,6 +86,11 @@ sha256sum --quiet -c sum || fail 'the disk was changed'
 
 # With the standard files closed, no key is one of them; {keys} may be said
 # twice.
+cat > closed.sh <<EOF
+#!/bin/bash
+exec ${VIRT_NBDE_UNLOCK@Q} "\$@" <&- >&-
+EOF
+chmod +x closed.sh
 cat > numbers.sh <<'EOF'
 for word; do
   case $word in
@@ -95,7 +100,8 @@ for word; do
 done >&2
 [ "$n" = 2 ]
 EOF
-nbde "${unlock[@]}" bash numbers.sh {keys} -- {keys} <&- >&-
+VIRT_NBDE_UNLOCK=$PWD/closed.sh \
+  nbde "${unlock[@]}" bash numbers.sh {keys} -- {keys}
 assert_status 0
 
 # No command, none that there is, one that a signal ends, a device that stays
