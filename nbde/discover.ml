@@ -166,19 +166,20 @@ let magic = "LUKS\xba\xbe"
 let begins_with_luks first = String.starts_with ~prefix:magic first
 
 (* What can be told from the beginning of a device: texts, and where. *)
-let lvm_signatures =
-  List.map (fun sector -> "LVM2", [512 * sector, "LABELONE"]) [0; 1; 2; 3]
-let signatures = lvm_signatures @ [
-  "ext2, ext3 or ext4", [1080, "\x53\xef"; 1049, "\000\000\000"];
-  "XFS", [0, "XFSB"];
-  "swap", [4086, "SWAPSPACE2"];
-  "FAT", [82, "FAT32   "];
-  "FAT", [54, "FAT16   "];
-  "NTFS", [3, "NTFS    "];
-  "GRUB", [0, "RV"; 283, "loading\000"]; (* a BIOS boot partition has it *)
-]
+let lvm_label = "LVM2"
+let signatures =
+  List.map (fun sector -> lvm_label, [512 * sector, "LABELONE"]) [0; 1; 2; 3]
+  @ [
+    "ext2, ext3 or ext4", [1080, "\x53\xef"; 1049, "\000\000\000"];
+    "XFS", [0, "XFSB"];
+    "swap", [4086, "SWAPSPACE2"];
+    "FAT", [82, "FAT32   "];
+    "FAT", [54, "FAT16   "];
+    "NTFS", [3, "NTFS    "];
+    "GRUB", [0, "RV"; 283, "loading\000"]; (* a BIOS boot partition has it *)
+  ]
 
-let contents signatures first =
+let contents first =
   let is_at (offset, text) =
     let length = String.length text in
     String.length first >= offset + length
@@ -215,12 +216,10 @@ type looked =
  *)
 let read_attached (g : Guestfs.guestfs) kind name =
   let first = read_first g name in
-  let known signatures =
-    if begins_with_luks first then None else contents signatures first in
-  match known signatures with
+  match if begins_with_luks first then None else contents first with
   | Some contents ->
      Messages.debug "%s: is %s" name contents;
-     if known lvm_signatures = None then Other else Physical_volume
+     if contents = lvm_label then Physical_volume else Other
   | None ->
      let size = g#blockdev_getsize64 name in
      match load ~device:name ~size (reader g name first) with

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * The checksum of a LUKS2 metadata area.
+ * The checksum of a LUKS2 metadata area, and the JSON in it.
  */
 
 #include <config.h>
@@ -47,6 +47,14 @@ luks_area_is_sound (unsigned char *area, size_t size)
   memcpy (checksum, &area[OFF_CHECKSUM], CHECKSUM_SIZE);
   len = compute (area, size, digest);
   return len > 0 && memcmp (digest, checksum, len) == 0;
+}
+
+json_t *
+luks_area_json (const unsigned char *area, size_t size)
+{
+  const char *text = (const char *) &area[LUKS_AREA_BINARY];
+
+  return json_loadb (text, strnlen (text, size - LUKS_AREA_BINARY), 0, NULL);
 }
 
 bool

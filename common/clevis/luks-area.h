@@ -12,10 +12,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
 #define LUKS_AREA_BINARY 4096
 
 /* Is the checksum of this area of size bytes right?  The area is changed. */
 extern bool luks_area_is_sound (unsigned char *area, size_t size);
+
+/* The JSON of this area, which the caller releases; NULL if there is none. */
+extern json_t *luks_area_json (const unsigned char *area, size_t size);
 
 /* Set the checksum of this area, of the kind that it names.  Returns false if
  * OpenSSL does not know that.

@@ -9,7 +9,6 @@
 #include <config.h>
 
 #include <endian.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +16,6 @@
 #include <openssl/evp.h>
 
 #include "cleanups.h"
-#include "gettext-compat.h"
 #include "luks-area.h"
 #include "luks-digest.h"
 #include "luks-private.h"
@@ -34,20 +32,6 @@
 /* No salt and no digest of a known header is longer. */
 #define MAX_BINARY 128
 
-static int
-unusual (struct clevis_error *err)
-{
-  return clevis_error_set (err, CLEVIS_ERR_HEADER,
-                           _("the digest of the volume key is of an unusual "
-                             "kind"));
-}
-
-static int
-failed (struct clevis_error *err, int code)
-{
-  return clevis_error_errno (err, code, _("memory for the header"));
-}
-
 static bool
 derive (const struct secret *key, const char *hash, const unsigned char *salt,
         size_t salt_len, uint32_t iterations, unsigned char *digest, size_t len)
@@ -60,25 +44,21 @@ derive (const struct secret *key, const char *hash, const unsigned char *salt,
                        digest) == 1;
 }
 
-static int
-change_luks1 (struct luks *luks, const struct secret *key, uint32_t iterations,
-              struct clevis_error *err)
+static bool
+change_luks1 (const struct luks *luks, const struct secret *key,
+              uint32_t iterations)
 {
   const uint32_t be = htobe32 (iterations);
   unsigned char phdr[LUKS1_PHDR_END];
   char hash[LUKS1_HASH_SIZE + 1] = "";
-  ssize_t r;
 
-  r = pread (luks->fd, phdr, sizeof phdr, 0);
-  if (r != sizeof phdr)
-    return failed (err, r == -1 ? errno : EIO);
+  if (pread (luks->fd, phdr, sizeof phdr, 0) != sizeof phdr)
+    return false;
   memcpy (hash, &phdr[LUKS1_HASH_OFFSET], LUKS1_HASH_SIZE);
-  if (!derive (key, hash, &phdr[LUKS1_SALT_OFFSET], LUKS1_SALT_SIZE,
-               iterations, &phdr[LUKS1_DIGEST_OFFSET], LUKS1_DIGEST_SIZE))
-    return unusual (err);
   memcpy (&phdr[LUKS1_ITERATIONS_OFFSET], &be, sizeof be);
-  r = pwrite (luks->fd, phdr, sizeof phdr, 0);
-  return r == sizeof phdr ? 0 : failed (err, r == -1 ? errno : EIO);
+  return derive (key, hash, &phdr[LUKS1_SALT_OFFSET], LUKS1_SALT_SIZE,
+                 iterations, &phdr[LUKS1_DIGEST_OFFSET], LUKS1_DIGEST_SIZE) &&
+    pwrite (luks->fd, phdr, sizeof phdr, 0) == sizeof phdr;
 }
 
 /* Decode a member in base64.  Returns its length in bytes, or 0. */
@@ -131,9 +111,9 @@ digest_of (const json_t *metadata, int keyslot)
   return NULL;
 }
 
-static int
-change_json (json_t *metadata, int keyslot, const struct secret *key,
-             uint32_t iterations, struct clevis_error *err)
+static bool
+change_json (const json_t *metadata, int keyslot, const struct secret *key,
+             uint32_t iterations)
 {
   json_t *json = digest_of (metadata, keyslot);
   const char *type = json_string_value (json_object_get (json, "type"));
@@ -142,15 +122,11 @@ change_json (json_t *metadata, int keyslot, const struct secret *key,
   const size_t salt_len = get_binary (json, "salt", salt);
   const size_t len = get_binary (json, "digest", digest);
 
-  if (type == NULL || strcmp (type, "pbkdf2") != 0 || hash == NULL ||
-      salt_len == 0 ||
-      !derive (key, hash, salt, salt_len, iterations, digest, len))
-    return unusual (err);
-  if (set_binary (json, "digest", digest, len) == -1 ||
-      json_object_set_new (json, "iterations",
-                           json_integer (iterations)) == -1)
-    return failed (err, ENOMEM);
-  return 0;
+  return type != NULL && strcmp (type, "pbkdf2") == 0 && hash != NULL &&
+    salt_len > 0 &&
+    derive (key, hash, salt, salt_len, iterations, digest, len) &&
+    set_binary (json, "digest", digest, len) == 0 &&
+    json_object_set_new (json, "iterations", json_integer (iterations)) == 0;
 }
 
 /* Put the text into the area at offset, which has the binary header there. */
@@ -167,46 +143,31 @@ fill (const struct luks *luks, unsigned char *area, uint64_t offset,
   return luks_area_seal (area, size);
 }
 
-static int
-change_luks2 (struct luks *luks, int keyslot, const struct secret *key,
-              uint32_t iterations, struct clevis_error *err)
+static bool
+change_luks2 (const struct luks *luks, int keyslot, const struct secret *key,
+              uint32_t iterations)
 {
   const size_t size = luks->metadata;
   CLEANUP_FREE unsigned char *areas = calloc (2, size);
   CLEANUP_FREE char *text = NULL;
   CLEANUP_JSON json_t *metadata = NULL;
-  const char *json;
-  ssize_t r;
 
-  if (areas == NULL)
-    return failed (err, errno);
-  r = pread (luks->fd, areas, size, 0);
-  if (r < 0 || (size_t) r != size)
-    return failed (err, r == -1 ? errno : EIO);
-  json = (const char *) &areas[LUKS_AREA_BINARY];
-  metadata = json_loadb (json, strnlen (json, size - LUKS_AREA_BINARY), 0,
-                         NULL);
-  if (metadata == NULL)
-    return unusual (err);
-  if (change_json (metadata, keyslot, key, iterations, err) == -1)
-    return -1;
+  if (areas == NULL || pread (luks->fd, areas, size, 0) != (ssize_t) size)
+    return false;
+  metadata = luks_area_json (areas, size);
+  if (metadata == NULL || !change_json (metadata, keyslot, key, iterations))
+    return false;
   text = json_dumps (metadata, JSON_COMPACT);
-  if (text == NULL)
-    return failed (err, ENOMEM);
-  if (strlen (text) >= size - LUKS_AREA_BINARY ||
-      !fill (luks, areas, 0, text) || !fill (luks, &areas[size], size, text))
-    return unusual (err);
-  r = pwrite (luks->fd, areas, 2 * size, 0);
-  return r >= 0 && (size_t) r == 2 * size ? 0
-    : failed (err, r == -1 ? errno : EIO);
+  return text != NULL && strlen (text) < size - LUKS_AREA_BINARY &&
+    fill (luks, areas, 0, text) && fill (luks, &areas[size], size, text) &&
+    pwrite (luks->fd, areas, 2 * size, 0) == (ssize_t) (2 * size);
 }
 
-int
-luks_make_digest_cheap (struct luks *luks, int keyslot,
-                        const struct secret *volume_key, uint32_t iterations,
-                        struct clevis_error *err)
+bool
+luks_make_digest_cheap (const struct luks *luks, int keyslot,
+                        const struct secret *volume_key, uint32_t iterations)
 {
   return luks->info.version == 1
-    ? change_luks1 (luks, volume_key, iterations, err)
-    : change_luks2 (luks, keyslot, volume_key, iterations, err);
+    ? change_luks1 (luks, volume_key, iterations)
+    : change_luks2 (luks, keyslot, volume_key, iterations);
 }

@@ -9,9 +9,9 @@
 #ifndef CLEVIS_LUKS_DIGEST_H
 #define CLEVIS_LUKS_DIGEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "clevis-error.h"
 #include "luks.h"
 #include "secret.h"
 
@@ -19,12 +19,11 @@
  * the digest that belongs to a keyslot by one of this volume key with so many
  * iterations.  Nothing but the copy in memory is changed.
  *
- * Returns 0, or -1: CLEVIS_ERR_HEADER if there is no such digest that is known,
- * CLEVIS_ERR_SYSTEM.  The copy is whole after a failure, too.
+ * Returns false if that cannot be done, since the digest is of an unusual kind,
+ * or memory is short; the digest then stays as it is.
  */
-extern int luks_make_digest_cheap (struct luks *luks, int keyslot,
-                                   const struct secret *volume_key,
-                                   uint32_t iterations,
-                                   struct clevis_error *err);
+extern bool luks_make_digest_cheap (const struct luks *luks, int keyslot,
+                                    const struct secret *volume_key,
+                                    uint32_t iterations);
 
 #endif /* CLEVIS_LUKS_DIGEST_H */

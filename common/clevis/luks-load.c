@@ -143,15 +143,12 @@ is_primary_sound (const struct luks *luks)
 {
   CLEANUP_FREE unsigned char *area = calloc (1, luks->metadata);
   CLEANUP_JSON json_t *json = NULL;
-  const char *text;
 
   if (area == NULL ||
       pread (luks->fd, area, luks->metadata, 0) != (ssize_t) luks->metadata ||
       !luks_area_is_sound (area, luks->metadata))
     return false;
-  text = (const char *) &area[LUKS_AREA_BINARY];
-  json = json_loadb (text, strnlen (text, luks->metadata - LUKS_AREA_BINARY),
-                     0, NULL);
+  json = luks_area_json (area, luks->metadata);
   return json != NULL;
 }
 

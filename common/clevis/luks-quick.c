@@ -109,13 +109,10 @@ only (struct luks *luks, int keyslot, struct clevis_error *err)
 
 /* A digest of an unusual kind stays, and costs what it costs. */
 static void
-cheapen_digest (struct luks *luks, int keyslot)
+cheapen_digest (const struct luks *luks, int keyslot)
 {
-  CLEANUP_ERROR struct clevis_error ignored = CLEVIS_ERROR_INIT;
-
   if (luks->volume_key && !luks_digest_is_cheap (luks))
-    luks_make_digest_cheap (luks, keyslot, luks->volume_key, QUICK_ITERATIONS,
-                            &ignored);
+    luks_make_digest_cheap (luks, keyslot, luks->volume_key, QUICK_ITERATIONS);
 }
 
 static uint64_t

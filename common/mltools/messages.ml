@@ -45,15 +45,12 @@ let output_of_string text =
      raise (Options.Invalid
               (s_"not one of stream:stdout, stream:stderr, file:FILE, fd:N"))
 
-(* On Unix a file descriptor is its number. *)
-external descriptor_of_int : int -> Unix.file_descr = "%identity"
-
 let open_output = function
   | Stdout -> stdout
   | Stderr -> stderr
   | File name -> open_out name
   | Descriptor n ->
-     let fd = descriptor_of_int n in
+     let fd = Process.descriptor n in
      match Unix.fstat fd with
      | (_ : Unix.stats) -> Unix.out_channel_of_descr fd
      | exception Unix.Unix_error (error, _, _) ->

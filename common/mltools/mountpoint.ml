@@ -67,14 +67,11 @@ let detach directory ~before =
           ignore (Process.succeeds program ["-u"; "-q"; "-z"; "--"; directory]))
       ["fusermount"; "fusermount3"]
 
-(* On Unix a file descriptor is its number. *)
-external descriptor_of_int : int -> Unix.file_descr = "%identity"
-
 let descriptors () =
   let folder = "/proc/self/fd" in
   let target name =
     match Unix.readlink (Filename.concat folder name) with
-    | target -> Some (descriptor_of_int (int_of_string name), target)
+    | target -> Some (Process.descriptor (int_of_string name), target)
     | exception Unix.Unix_error _ -> None in
   List.filter_map target (Array.to_list (Sys.readdir folder))
 

@@ -8,6 +8,7 @@
  * free.
  *)
 external number : Unix.file_descr -> int = "%identity"
+external descriptor : int -> Unix.file_descr = "%identity"
 
 let rec open_standard_files () =
   let fd = Unix.openfile "/dev/null" [Unix.O_RDWR] 0 in

@@ -12,6 +12,9 @@ val open_standard_files : unit -> unit
 val number : Unix.file_descr -> int
 (** What other programs call it. *)
 
+val descriptor : int -> Unix.file_descr
+(** What other programs call so, whether it is open or not. *)
+
 val again : (unit -> 'a) -> 'a
 (** Call a function until no signal interrupts it. *)
 

@@ -39,7 +39,8 @@ theirs ()
   sample theirs with_passphrase
 }
 in_turn ours theirs
-grep -q 'Hostname: *part-lvm\.example\.com' ours.out || fail 'the guest was not inspected'
+grep -q 'Hostname: *part-lvm\.example\.com' ours.out ||
+  fail 'the guest was not inspected'
 
 echo '## First keyslot argon2id with 1 GiB'
 table "whole process, appliance of $memsize MiB"
