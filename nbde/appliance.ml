@@ -76,21 +76,29 @@ let check_guest settings = function
        | Remote _ -> () in
      List.iter check disks
 
-(* A folder for files of ours, that nobody else may enter. *)
-let make_folder () =
+(* A folder for temporary files, ours and those of the programs that libguestfs
+ * starts: nobody else removes the disk of the appliance that qemu makes, if it
+ * is killed before it does.  For root, libvirt runs qemu as another user, who
+ * must get to the files in it.
+ *)
+let make_folder (g : Guestfs.guestfs) =
   try
-    Files.make_folder ~parent:(Filename.get_temp_dir_name ())
-      ~prefix:(Package.name ^ "-")
+    let folder =
+      Files.make_folder ~parent:(g#get_tmpdir ()) ~prefix:(Package.name ^ "-") in
+    if Unix.geteuid () = 0
+       && String.starts_with ~prefix:"libvirt" (g#get_backend ()) then
+      Unix.chmod folder 0o711;
+    folder
   with Unix.Unix_error (code, _, folder) ->
     error "%s: %s" folder (Unix.error_message code)
 
 let remove_folder folder =
-  try
-    Array.iter (fun name -> Sys.remove (Filename.concat folder name))
-      (Sys.readdir folder);
-    Unix.rmdir folder
-  with Sys_error message | Unix.Unix_error (_, message, _) ->
-    Messages.warning (f_"%s cannot be removed: %s") folder message
+  Files.remove folder;
+  try Unix.rmdir folder with
+  | Unix.Unix_error (Unix.ENOENT, _, _) -> ()
+  | Unix.Unix_error (code, _, _) ->
+     Messages.warning (f_"%s cannot be removed: %s") folder
+       (Unix.error_message code)
 
 (* The first sector that a guest sees of a disk, written to a file.  What is
  * wrong with a disk is for libguestfs to find out.
@@ -106,7 +114,7 @@ let is_luks1 folder ~format name =
   begins_with_luks1 name
   || format <> Some "raw"
      && (
-       let file = Filename.concat (Lazy.force folder) "first-sector" in
+       let file = Filename.concat folder "first-sector" in
        let luks1 =
          copy_first_sector ~format (Files.absolute name) file
          && begins_with_luks1 file in
@@ -154,8 +162,7 @@ let add_file (g : Guestfs.guestfs) folder i ~writable disk name =
   try
     if writable then add_writable_file g disk name
     else if is_luks1 folder ~format name then (
-      let overlay =
-        Filename.concat (Lazy.force folder) (sprintf "disk%d.qcow2" i) in
+      let overlay = Filename.concat folder (sprintf "disk%d.qcow2" i) in
       make_overlay g ~format name overlay;
       g#add_drive ~readonly:false ~format:"qcow2" ?blocksize overlay
     )
@@ -242,9 +249,10 @@ let configure (g : Guestfs.guestfs) settings =
   Messages.debug "appliance: %d MiB of memory, network %s" memsize
     (if settings.network then "on" else "off")
 
-let launch (g : Guestfs.guestfs) =
+(* The handle has read TMPDIR when it was made; the programs have not. *)
+let launch (g : Guestfs.guestfs) folder =
   Messages.message (f_"Starting the appliance");
-  try g#launch ()
+  try Process.with_variable "TMPDIR" folder g#launch
   with Guestfs.Error message ->
     Signals.check ();
     error ~hint:(s_"libguestfs-test-tool(1) tells whether libguestfs works \
@@ -267,12 +275,6 @@ let socket_folders () =
     | _ -> None in
   List.filter_map folder (Mountpoint.lines "/proc/net/unix")
 
-(* Have temporary files where they can be found, should we be killed. *)
-let tell_janitor (g : Guestfs.guestfs) folder janitor =
-  let folder = Lazy.force folder in
-  Janitor.remove janitor folder;
-  g#set_tmpdir (Some folder)
-
 exception Too_small of Memory.need
 
 let launched ?janitor settings guest f =
@@ -280,22 +282,27 @@ let launched ?janitor settings guest f =
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (first_line message) in
-  let folder = lazy (make_folder ()) in
+  let remove_if_killed folder =
+    Option.iter (fun janitor -> Janitor.remove janitor folder) janitor in
+  let folder =
+    try make_folder g
+    with e ->
+      g#close ();
+      raise e in
+  remove_if_killed folder;
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
     Signals.spare_children true;
     Timing.step Shutdown g#close;
-    if Lazy.is_val folder then remove_folder (Lazy.force folder) in
+    remove_folder folder in
   Fun.protect ~finally (fun () ->
     Timing.step Launch (fun () ->
+      g#set_tmpdir (Some folder);
       configure g settings;
-      Option.iter (tell_janitor g folder) janitor;
       add_guest g folder ~writable:settings.writable guest;
       Signals.check ();
-      launch g);
-    Option.iter
-      (fun janitor -> List.iter (Janitor.remove janitor) (socket_folders ()))
-      janitor;
+      launch g folder);
+    List.iter remove_if_killed (socket_folders ());
     f g)
 
 let rec with_launched ?janitor settings guest f =

@@ -49,6 +49,7 @@ for pid in $(pgrep qemu); do
     exit 99
 done 2>/dev/null
 echo looked
+echo "temporary files: $TMPDIR."
 exit 3
 EOF
 mkdir here
@@ -58,6 +59,7 @@ nbde --format=raw -a ../part-lvm.img --tang-allow 127.0.0.1 --run -- \
 cd ..
 assert_status 3
 assert_stdout_has looked
+assert_stdout_has "temporary files: $run_tmp."
 
 # The real consumers, one after the other with the same files: a reader of
 # /proc/self/fd begins at the start.

@@ -14,6 +14,17 @@ let rec open_standard_files () =
   let fd = Unix.openfile "/dev/null" [Unix.O_RDWR] 0 in
   if number fd > 2 then Unix.close fd else open_standard_files ()
 
+external unset : string -> unit = "nbde_process_unset"
+
+let with_variable name value f =
+  let before = Sys.getenv_opt name in
+  let finally () =
+    match before with
+    | Some value -> Unix.putenv name value
+    | None -> unset name in
+  Unix.putenv name value;
+  Fun.protect ~finally f
+
 let rec again f =
   try f () with Unix.Unix_error (Unix.EINTR, _, _) -> again f
 

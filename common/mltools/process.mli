@@ -15,6 +15,11 @@ val number : Unix.file_descr -> int
 val descriptor : int -> Unix.file_descr
 (** What other programs call so, whether it is open or not. *)
 
+val with_variable : string -> string -> (unit -> 'a) -> 'a
+(** Call a function with an environment variable set to a value, for the programs
+    that it starts, and give the variable back what it had.  No other thread may
+    look at the environment at the beginning and the end of that. *)
+
 val again : (unit -> 'a) -> 'a
 (** Call a function until no signal interrupts it. *)
 
