@@ -76,6 +76,9 @@ let check_guest settings = function
        | Remote _ -> () in
      List.iter check disks
 
+let by_libvirt (g : Guestfs.guestfs) =
+  String.starts_with ~prefix:"libvirt" (g#get_backend ())
+
 (* A folder for temporary files, ours and those of the programs that libguestfs
  * starts: nobody else removes the disk of the appliance that qemu makes, if it
  * is killed before it does.  For root, libvirt runs qemu as another user, who
@@ -85,9 +88,7 @@ let make_folder (g : Guestfs.guestfs) =
   try
     let folder =
       Files.make_folder ~parent:(g#get_tmpdir ()) ~prefix:(Package.name ^ "-") in
-    if Unix.geteuid () = 0
-       && String.starts_with ~prefix:"libvirt" (g#get_backend ()) then
-      Unix.chmod folder 0o711;
+    if Unix.geteuid () = 0 && by_libvirt g then Unix.chmod folder 0o711;
     folder
   with Unix.Unix_error (code, _, folder) ->
     error "%s: %s" folder (Unix.error_message code)
@@ -138,15 +139,6 @@ let make_overlay (g : Guestfs.guestfs) ~format name overlay =
     error (f_"%s: no overlay can be made: %s") name
       (List.hd (String.split_on_char '\n' message))
 
-(* The first line is what failed; what follows is general advice of
- * libguestfs, whose environment variables are our -v and -x.
- *)
-let first_line message =
-  let line = List.hd (String.split_on_char '\n' message) in
-  if String.ends_with ~suffix:"." line then
-    String.sub line 0 (String.length line - 1)
-  else line
-
 (* To be written to, a disk is added without an overlay, so that the format
  * that libguestfs was told is that of all that qemu looks at.
  *)
@@ -168,7 +160,7 @@ let add_file (g : Guestfs.guestfs) folder i ~writable disk name =
     )
     else g#add_drive ~readonly:true ?format ?blocksize name
   with Guestfs.Error message ->
-    error (f_"%s: cannot be added: %s") name (first_line message)
+    error (f_"%s: cannot be added: %s") name (Guestfs_error.line message)
 
 let add_disk (g : Guestfs.guestfs) folder ~writable i disk =
   match disk.source with
@@ -180,7 +172,7 @@ let add_disk (g : Guestfs.guestfs) folder ~writable i disk =
          ~server:[| server |] ?username ?secret:password path
      with Guestfs.Error message ->
        error (f_"disk '%s' of %s server %s: cannot be added (-v shows more): \
-                 %s") path protocol server (first_line message)
+                 %s") path protocol server (Guestfs_error.line message)
 
 let domain_text { name; uri } =
   match uri with
@@ -217,7 +209,7 @@ let add_domain (g : Guestfs.guestfs) folder ~writable domain =
         ~readonlydisk:"ignore" name
     with Guestfs.Error message ->
       error (f_"domain %s: cannot be added: %s") (domain_text domain)
-        (first_line message) in
+        (Guestfs_error.line message) in
   if added = 0 || g#debug_drives () = [||] then
     error (f_"domain %s: has no disk") (domain_text domain);
   check_domain_disks g folder domain
@@ -249,17 +241,25 @@ let configure (g : Guestfs.guestfs) settings =
   Messages.debug "appliance: %d MiB of memory, network %s" memsize
     (if settings.network then "on" else "off")
 
+let no_launch_hint g =
+  s_"libguestfs-test-tool(1) tells whether libguestfs works here at all.  A \
+     remote disk that is LUKS version 1 from its first byte must be copied to a \
+     file first."
+  ^
+  if by_libvirt g then
+    "  " ^ s_"With LIBGUESTFS_BACKEND=direct, qemu is run without libvirt, which \
+              takes no disk that is LUKS version 1 from its first byte."
+  else ""
+
 (* The handle has read TMPDIR when it was made; the programs have not. *)
 let launch (g : Guestfs.guestfs) folder =
   Messages.message (f_"Starting the appliance");
   try Process.with_variable "TMPDIR" folder g#launch
   with Guestfs.Error message ->
     Signals.check ();
-    error ~hint:(s_"libguestfs-test-tool(1) tells whether libguestfs works \
-                    here at all.  A remote disk that is LUKS version 1 from \
-                    its first byte must be copied to a file first.")
+    error ~hint:(no_launch_hint g)
       (f_"the appliance did not start: %s (-v -x shows more)")
-      (first_line message)
+      (Guestfs_error.line message)
 
 (* The socket of the appliance is in a folder of its own, made by libguestfs,
  * which does not tell: /proc/net/unix has lines "ADDRESS ... INODE PATH".
@@ -281,7 +281,7 @@ let launched ?janitor settings guest f =
   Signals.spare_children false;
   let g =
     try new Guestfs.guestfs ()
-    with Guestfs.Error message -> error "%s" (first_line message) in
+    with Guestfs.Error message -> error "%s" (Guestfs_error.line message) in
   let remove_if_killed folder =
     Option.iter (fun janitor -> Janitor.remove janitor folder) janitor in
   let folder =

@@ -41,7 +41,3 @@ val with_launched :
 val default_memsize : Guestfs.guestfs -> int
 (** What libguestfs takes, and 1024 MiB more: opening a LUKS device pays the
     memory cost of its keyslots inside the appliance. *)
-
-val first_line : string -> string
-(** Of an error of libguestfs: what failed, without the general advice that
-    follows. *)

@@ -252,7 +252,7 @@ let look (g : Guestfs.guestfs) headers (kind, name) =
      (* Is it the device or the appliance? *)
      g#ping_daemon ();
      Messages.warning (f_"%s: cannot be read: %s") name
-       (Appliance.first_line message);
+       (Guestfs_error.line message);
      Other
 
 (* Logical volumes are asked for only where there is a physical one: LVM takes

@@ -257,7 +257,7 @@ let mount_each g ~writable places failed =
     try mount_one g ~writable place
     with Guestfs.Error message ->
       Signals.check ();
-      failed place (Appliance.first_line message) in
+      failed place (Guestfs_error.line message) in
   List.iter mount_place places
 
 let mount (g : Guestfs.guestfs) ~writable places =

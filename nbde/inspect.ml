@@ -129,7 +129,7 @@ let from_files (g : Guestfs.guestfs) findings wanted root =
     try f ()
     with Guestfs.Error message ->
       Signals.check ();
-      Messages.warning "%s: %s: %s" root what (Appliance.first_line message);
+      Messages.warning "%s: %s: %s" root what (Guestfs_error.line message);
       default in
   let list () = Array.to_list (g#inspect_list_applications2 root) in
   let read () =
@@ -221,7 +221,7 @@ let gather (g : Guestfs.guestfs) findings wanted ~partial =
     with Guestfs.Error message when partial ->
       Signals.check ();
       Messages.warning (f_"what was opened cannot be inspected: %s")
-        (Appliance.first_line message);
+        (Guestfs_error.line message);
       { systems = []; loose = [] } in
   (* Is it the guest that does not say, or an appliance that has died? *)
   g#ping_daemon ();

@@ -126,7 +126,7 @@ let close (g : Guestfs.guestfs) ~writable =
    | () -> ()
    | exception Guestfs.Error message ->
       Appliance.error ?hint:(if writable then Some lost else None)
-        (f_"the appliance has died: %s") (Appliance.first_line message));
+        (f_"the appliance has died: %s") (Guestfs_error.line message));
   try
     if writable then (
       g#sync ();
@@ -135,7 +135,7 @@ let close (g : Guestfs.guestfs) ~writable =
     g#shutdown ()
   with Guestfs.Error message ->
     Appliance.error ?hint:(if writable then Some lost else None)
-      (f_"the appliance did not end well: %s") (Appliance.first_line message)
+      (f_"the appliance did not end well: %s") (Guestfs_error.line message)
 
 let child (g : Guestfs.guestfs) =
   try g#get_pid () with Guestfs.Error _ -> 0
@@ -169,7 +169,7 @@ let serve session (g : Guestfs.guestfs) ~status =
   match error with
   | Some message when not by_signal ->
      Appliance.error (f_"the mount has failed: %s")
-       (Appliance.first_line message)
+       (Guestfs_error.line message)
   | Some _ | None -> ()
 
 let finish { settings = { pid_file; _ }; janitor; _ } =

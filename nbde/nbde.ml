@@ -224,7 +224,7 @@ let explain = function
      print_error (message, hint)
   | Clevis.Error { line; hint; _ } -> print_error (line, hint)
   | Guestfs.Error message ->
-     Messages.error (f_"libguestfs: %s") (Appliance.first_line message)
+     Messages.error (f_"libguestfs: %s") (Guestfs_error.line message)
   | Unix.Unix_error (code, call, argument) ->
      Messages.error "%s %s: %s" call argument (Unix.error_message code)
   | Out_of_memory -> Messages.error (f_"out of memory")

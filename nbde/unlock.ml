@@ -126,7 +126,7 @@ let open_device g (device : device) mapname unlocked =
      let hint =
        s_"If memory is short: --list shows what the keyslots take, --memsize \
           gives the appliance more." in
-     Not_opened { unlocked; reason = Appliance.first_line message;
+     Not_opened { unlocked; reason = Guestfs_error.line message;
                   hint = Some hint }
   | exception Clevis.Error error ->
      Not_opened { unlocked; reason = error.message; hint = error.hint }
@@ -187,7 +187,7 @@ let open_inside g (taken, outcomes) (device : device) =
     | exception Guestfs.Error message ->
        Signals.check ();
        g#ping_daemon ();
-       taken, result (Not_inside { reason = Appliance.first_line message })
+       taken, result (Not_inside { reason = Guestfs_error.line message })
   )
 
 (* Try keys in turn.  Such a device is opened with its own header, as nobody
@@ -207,7 +207,7 @@ let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
         Signals.check ();
         (* Is it the key or the appliance? *)
         g#ping_daemon ();
-        if others = [] then Error (Appliance.first_line message)
+        if others = [] then Error (Guestfs_error.line message)
         else try_keys g device mapname others
      | exception Clevis.Error error ->
         if others = [] then Error error.message

@@ -36,6 +36,14 @@ LIBGUESTFS_PATH=/nonexistent nbde --format=raw -a disk.img --list
 assert_status 1
 assert_one_error 'the appliance did not start'
 
+# What libvirt says is told, and that one can do without it.
+LIBGUESTFS_BACKEND='libvirt:qemu+unix:///system?socket=/nonexistent/socket' \
+  nbde --format=raw -a disk.img --list -v
+assert_status 1
+assert_stderr_matches \
+  'did not start: .*/nonexistent/socket.: No such file or directory \('
+assert_stderr_has 'With LIBGUESTFS_BACKEND=direct,'
+
 # The same for programs.
 LIBGUESTFS_PATH=/nonexistent nbde --format=raw -a disk.img --list \
   --machine-readable
