@@ -69,8 +69,7 @@ is_launching ()
 {
   local process
   for process in $(run_processes); do
-    if grep -qsa -e -initrd "/proc/$process/cmdline" &&
-       ls -l "/proc/$process/fd" | grep -q '/vl\.[^/]* (deleted)$'; then
+    if grep -qsa -e -initrd "/proc/$process/cmdline"; then
       qemu=$process
       return 0
     fi
