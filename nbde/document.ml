@@ -39,6 +39,7 @@ let error_as code (e : Clevis.error) =
     "keyslot", nullable int e.keyslot;
     "pin", nullable text e.pin;
     "url", nullable text e.url;
+    "mapped_url", nullable text e.mapped;
     "address", nullable text e.address;
     "http_status", nullable int e.http_status;
   ]

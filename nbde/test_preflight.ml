@@ -25,8 +25,8 @@ let sss threshold n =
 
 let error code message =
   { Clevis.code; message; line = message; hint = None; device = None;
-    token = None; keyslot = None; pin = None; url = None; address = None;
-    http_status = None }
+    token = None; keyslot = None; pin = None; url = None; mapped = None;
+    address = None; http_status = None }
 
 let leaf_of i ?error key =
   { Clevis.Preflight.token = 0; pin = Printf.sprintf "sss[%d].tang" i; key;

@@ -24,8 +24,8 @@ let device ?(tokens = [token 0]) name =
 
 let error ?hint ?(code = Clevis.Http) line =
   { Clevis.code; message = "message of " ^ line; line; hint; device = None;
-    token = None; keyslot = None; pin = None; url = None; address = None;
-    http_status = None }
+    token = None; keyslot = None; pin = None; url = None; mapped = None;
+    address = None; http_status = None }
 
 let key () =
   let reading, writing = Unix.pipe ~cloexec:true () in

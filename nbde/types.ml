@@ -102,7 +102,7 @@ let key outcome =
 let plain_error ({ name; _ } : device) ?hint message =
   { Clevis.code = Decrypt; message; line = name ^ ": " ^ message; hint;
     device = Some name; token = None; keyslot = None; pin = None; url = None;
-    address = None; http_status = None }
+    mapped = None; address = None; http_status = None }
 
 let uuid_char = function
   | '0'..'9' | 'a'..'f' | 'A'..'F' | '-' -> true

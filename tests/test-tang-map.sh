@@ -64,6 +64,17 @@ unlock_file --allow 127.0.0.1 \
   --resolve "tang.invalid:$TANG_PORT_one:127.0.0.1" name.luks
 assert_opens name.luks
 
+# An error names both URLs, and the address.
+find_free_port
+for mapped in "http://127.0.0.1:$free_port" "$TANG_URL_other/x"; do
+  for options in '--retries 0' '--retries 0 --preflight'; do
+    # shellcheck disable=SC2086
+    unlock_file $options --map "tang.invalid=$mapped" name.luks
+    assert_stderr_matches \
+      ": http://tang\.invalid:$TANG_PORT_one \(asked as $mapped, 127\.0\.0\.1\): ."
+  done
+done
+
 # What cannot be read is an error.
 for map in nothing =http://x 'a=' 'a=ftp://x' 'a=http://u:p@x'; do
   unlock_file --map "$map" path.luks

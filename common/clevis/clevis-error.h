@@ -39,7 +39,8 @@ struct clevis_error {
   char *hint;              /* what to try, a full sentence */
   char *device;            /* as the user knows it: /dev/sda2 */
   char *pin;               /* path in the pin tree: sss[1].tang */
-  char *url;               /* URL that was asked, as in the token */
+  char *url;               /* URL of the server, as in the token */
+  char *mapped;            /* URL that the user maps it to, which was asked */
   char *address;           /* numeric address that was connected to */
   int token;               /* LUKS2 token or luksmeta slot */
   int keyslot;
@@ -79,6 +80,8 @@ extern void clevis_error_copy (struct clevis_error *to,
  *
  *   /dev/sda2: token 0: sss[1].tang: http://tang2 (192.0.2.7): HTTP status
  *   500 Internal Server Error
+ *
+ * or, by a map of the user, http://tang2 (asked as http://tang9, 192.0.2.9).
  *
  * Control characters are escaped, since names come from the disk.  Returns
  * a string that the caller frees, or NULL if memory is short.

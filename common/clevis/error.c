@@ -94,6 +94,7 @@ clevis_error_copy (struct clevis_error *to, const struct clevis_error *from)
   copy_string (&to->device, from->device);
   copy_string (&to->pin, from->pin);
   copy_string (&to->url, from->url);
+  copy_string (&to->mapped, from->mapped);
   copy_string (&to->address, from->address);
   if (to->token == -1)
     to->token = from->token;
@@ -105,15 +106,19 @@ clevis_error_copy (struct clevis_error *to, const struct clevis_error *from)
     to->sys_errno = from->sys_errno;
 }
 
-/* "URL (address)", or the one of them that is known. */
+/* "URL (asked as URL, address)", or what of it is known. */
 static void
 write_server (FILE *fp, const struct clevis_error *err)
 {
   if (err->url) {
     escape_write (fp, err->url);
+    if (err->mapped) {
+      fprintf (fp, " (%s ", _("asked as"));
+      escape_write (fp, err->mapped);
+    }
     if (err->address)
-      fprintf (fp, " (%s)", err->address);
-    fputs (": ", fp);
+      fprintf (fp, "%s%s", err->mapped ? ", " : " (", err->address);
+    fputs (err->mapped || err->address ? "): " : ": ", fp);
   }
   else if (err->address)
     fprintf (fp, "%s: ", err->address);
@@ -184,6 +189,7 @@ clevis_error_clear (struct clevis_error *err)
   free (err->device);
   free (err->pin);
   free (err->url);
+  free (err->mapped);
   free (err->address);
   *err = empty;
 }

@@ -128,7 +128,7 @@ answered (const json_t *k, const struct clevis_error *err,
     pin->address = strdup (address);
   if (k)
     plain = jwe_decrypt (pin->jwe, k, &pin->error);
-  else
+  if (plain == NULL)
     clevis_error_copy (&pin->error, err);
   if (k && plain == NULL && pin->error.code == CLEVIS_ERR_DECRYPT)
     clevis_error_hint (&pin->error,

@@ -502,6 +502,8 @@ fill_leaf (const struct preflight_device *d, struct preflight_leaf *leaf,
     leaf->error.pin = strdup (leaf->pin->path);
   if (leaf->error.url == NULL && leaf->pin->url)
     leaf->error.url = strdup (leaf->pin->url);
+  if (check && check->mapped)
+    leaf->error.mapped = strdup (check->url->base);
   if (leaf->error.address == NULL && leaf->address)
     leaf->error.address = strdup (leaf->address);
   leaf->error.token = leaf->token;

@@ -85,6 +85,25 @@ test_line_has_everything_in_order (void **state)
 }
 
 static void
+test_line_has_the_mapped_url (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_FREE char *line = NULL;
+
+  clevis_error_set (&err, CLEVIS_ERR_HTTP, "HTTP status 500");
+  err.url = strdup ("http://tang2");
+  err.mapped = strdup ("http://tang9");
+  line = clevis_error_line (&err);
+  assert_string_equal (line, "http://tang2 (asked as http://tang9): HTTP "
+                       "status 500");
+  free (line);
+  err.address = strdup ("192.0.2.9");
+  line = clevis_error_line (&err);
+  assert_string_equal (line, "http://tang2 (asked as http://tang9, "
+                       "192.0.2.9): HTTP status 500");
+}
+
+static void
 test_line_of_bare_message (void **state)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
@@ -223,6 +242,7 @@ main (void)
     cmocka_unit_test (test_errno),
     cmocka_unit_test (test_hint_is_replaced),
     cmocka_unit_test (test_line_has_everything_in_order),
+    cmocka_unit_test (test_line_has_the_mapped_url),
     cmocka_unit_test (test_line_of_bare_message),
     cmocka_unit_test (test_line_with_address_only),
     cmocka_unit_test (test_line_without_message_names_the_code),

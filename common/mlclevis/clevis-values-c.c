@@ -50,7 +50,7 @@ stub_copy_error (const struct clevis_error *err)
   char *line = clevis_error_line (err);
   const int code = err->code != CLEVIS_OK ? err->code : CLEVIS_ERR_SYSTEM;
 
-  errorv = caml_alloc (11, 0);
+  errorv = caml_alloc (12, 0);
   Store_field (errorv, 0, Val_int (code - CLEVIS_ERR_SYSTEM));
   Store_field (errorv, 1, stub_copy_string (err->message));
   Store_field (errorv, 2, stub_copy_string (line ? line : err->message));
@@ -60,8 +60,9 @@ stub_copy_error (const struct clevis_error *err)
   Store_field (errorv, 6, stub_copy_int_option (err->keyslot));
   Store_field (errorv, 7, stub_copy_string_option (err->pin));
   Store_field (errorv, 8, stub_copy_string_option (err->url));
-  Store_field (errorv, 9, stub_copy_string_option (err->address));
-  Store_field (errorv, 10, stub_copy_int_option (err->http_status > 0 ?
+  Store_field (errorv, 9, stub_copy_string_option (err->mapped));
+  Store_field (errorv, 10, stub_copy_string_option (err->address));
+  Store_field (errorv, 11, stub_copy_int_option (err->http_status > 0 ?
                                             (int) err->http_status : -1));
   free (line);
   CAMLreturn (errorv);

@@ -20,6 +20,7 @@ type error = {
   keyslot : int option;
   pin : string option;
   url : string option;
+  mapped : string option;
   address : string option;
   http_status : int option;
 }
@@ -29,8 +30,8 @@ exception Error of error
 let () =
   let example = {
     code = System; message = ""; line = ""; hint = None; device = None;
-    token = None; keyslot = None; pin = None; url = None; address = None;
-    http_status = None;
+    token = None; keyslot = None; pin = None; url = None; mapped = None;
+    address = None; http_status = None;
   } in
   Callback.register_exception "clevis_error" (Error example);
   (* libguestfs has registered it, too, but not always by the same name. *)

@@ -23,7 +23,8 @@ type error = {
   token : int option;
   keyslot : int option;
   pin : string option;          (** path in the pin tree: [sss[1].tang] *)
-  url : string option;
+  url : string option;          (** of the server, as in the token *)
+  mapped : string option;       (** that the user maps it to, which was asked *)
   address : string option;      (** that was connected to *)
   http_status : int option;
 }
