@@ -151,6 +151,66 @@ guest_whole ()
   fish "cryptsetup-close /dev/mapper/whole-root"
 }
 
+# As Fedora's installer makes it: btrfs in LUKS2, / and /home are subvolumes.
+guest_btrfs ()
+{
+  local root filesystem
+  filesystem=$(uuid_of btrfs-filesystem)
+  gpt "$dir/disk.img" 176 boot:1:31 root:32:136
+  luks root "$dir/disk.img" 32 136 "${small_header[@]}"
+  fish_drive "$dir/disk.img"
+  fish_boot btrfs
+  fish_open "${device}2" btrfs-root "$pass"
+  fish "mkfs btrfs /dev/mapper/btrfs-root label:fedora"
+  fish "set-uuid /dev/mapper/btrfs-root $filesystem"
+  fish "mount /dev/mapper/btrfs-root /"
+  fish "btrfs-subvolume-create /root"
+  fish "btrfs-subvolume-create /home"
+  linux_tree "$dir/tree.tar" fedora btrfs.example.com \
+    "UUID=$filesystem / btrfs subvol=root,compress=zstd:1,x-systemd.device-timeout=0 0 0
+UUID=$(uuid_of btrfs-boot) /boot ext4 defaults 1 2
+UUID=$filesystem /home btrfs subvol=home,compress=zstd:1,x-systemd.device-timeout=0 0 0" \
+    "luks-$root UUID=$root none discard"
+  fish "tar-in $dir/tree.tar /root"
+  fish "write /home/alice.txt of-alice"
+  fish "umount-all"
+  fish "cryptsetup-close /dev/mapper/btrfs-root"
+}
+
+# As the installer of Red Hat Enterprise Linux makes it: LVM in LUKS2, / and
+# /home are XFS.  The appliance need not be able to make XFS.
+guest_xfs ()
+{
+  local root name
+  gpt "$dir/disk.img" 136 boot:1:31 root:32:96
+  luks root "$dir/disk.img" 32 96 "${small_header[@]}"
+  fish_drive "$dir/disk.img"
+  fish_boot xfs
+  fish_open "${device}2" xfs-root "$pass"
+  fish "pvcreate /dev/mapper/xfs-root"
+  fish "vgcreate rhel /dev/mapper/xfs-root"
+  for name in root home; do
+    truncate -s 40M "$dir/$name.xfs"
+    # Smaller than is supported, in sectors of the LUKS device.
+    mkfs.xfs -q --unsupported -s size=4096 -L "$name" "$dir/$name.xfs" \
+      > /dev/null
+    fish "lvcreate $name rhel 40"
+    fish "upload $dir/$name.xfs /dev/rhel/$name"
+  done
+  linux_tree "$dir/tree.tar" fedora xfs.example.com \
+    "/dev/mapper/rhel-root / xfs defaults,x-systemd.device-timeout=0 0 0
+UUID=$(uuid_of xfs-boot) /boot ext4 defaults 1 2
+/dev/mapper/rhel-home /home xfs defaults,x-systemd.device-timeout=0 0 0" \
+    "luks-$root UUID=$root none discard"
+  fish "mount /dev/rhel/root /"
+  fish "tar-in $dir/tree.tar /"
+  fish "mount /dev/rhel/home /home"
+  fish "write /home/bob.txt of-bob"
+  fish "umount-all"
+  fish "vg-activate false rhel"
+  fish "cryptsetup-close /dev/mapper/xfs-root"
+}
+
 # LUKS inside of LUKS.  The inner header is not to be had without opening the
 # outer one, so it is bound here.  The address in its token is one of its
 # own, so that a test finds it free.
@@ -237,11 +297,11 @@ finish ()
       echo "${name%.uuid} $uuid ${image##*/} $offsets"
     done
   done > "$dir/luks"
-  rm -f "$dir"/*.uuid "$dir"/*.luks "$dir/tree.tar"
+  rm -f "$dir"/*.uuid "$dir"/*.luks "$dir"/*.xfs "$dir/tree.tar"
   mv "$dir" "$folder/$guest"
 }
 
-all_guests="part-lvm two lv md whole nested"
+all_guests="part-lvm two lv md whole btrfs xfs nested"
 
 key=$(cat "$here"/{appliance,build,servers,make-guest}.sh | sha256sum)
 key=${key:0:16}
