@@ -29,6 +29,10 @@ assert_opens d.luks
 # Keys of another server are none, and the network is no way out.
 unlock_file --keydir "$TANG_DIR_other" --allow 127.0.0.1 d.luks
 assert_refused 2 '^no-key: '
+# Nobody is asked by another URL either.
+unlock_file --keydir "$TANG_DIR_other" --map "127.0.0.1=$TANG_URL_other" d.luks
+assert_refused 2 '^no-key: '
+assert_stderr_lacks 'asked as'
 # One of two is not enough; the backups of both are.
 unlock_file --keydir backup both.luks
 assert_status 2

@@ -135,14 +135,12 @@ request_cancel (struct request *request)
 
 /* Tell all who wait.  One who is told may cancel others. */
 static void
-tell (struct question *q, const json_t *k, struct clevis_error *err,
+tell (struct question *q, const json_t *k, const struct clevis_error *err,
       const char *address)
 {
   struct request *request;
 
   q->answered = true;
-  if (q->mapped)
-    err->mapped = strdup (q->url->base);
   while ((request = q->waiters) != NULL) {
     unlink_waiter (request);
     request->done (k, err, address, request->opaque);
@@ -220,6 +218,8 @@ reply_came (const struct http_reply *reply, void *opaque)
   else if (check_reply (q, reply, &err) == 0)
     k = request_unblind (q->exchange_key, q->ephemeral, reply->body,
                          reply->len, &err);
+  if (q->mapped)
+    err.mapped = strdup (q->url->base);
   tell (q, k, &err, reply->address);
 }
 

@@ -27,9 +27,9 @@ struct request_query {
   const json_t *epk;       /* C, from ecmr_public */
 };
 
-/* The end of a request: K, borrowed, or NULL and why; in any case err has the URL
- * that was asked by a map of the user.  address is the numeric
- * address that answered or was tried last, or NULL.
+/* The end of a request: K, borrowed, or NULL and why.  Either way err has the
+ * URL that was asked if the user maps that of the token.  address is the
+ * numeric address that answered or was tried last, or NULL.
  */
 typedef void (*request_done_fn) (const json_t *k,
                                  const struct clevis_error *err,
