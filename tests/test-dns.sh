@@ -4,6 +4,8 @@
 #
 # Names: this host resolves them, by a name server that may be hostile or dead.
 # What is judged is the address that is connected to.  Needs network namespaces.
+#
+# alone
 
 . "$(dirname "$0")/functions.sh"
 . "$top_srcdir/tests/tang.sh"

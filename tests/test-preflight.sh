@@ -5,6 +5,8 @@
 # What a preflight says of a server that advertises the key, has rotated it,
 # has lost it, is down, does not answer, or speaks https; and what follows for
 # the device.  Nothing is unlocked.
+#
+# alone
 
 . "$(dirname "$0")/functions.sh"
 . "$top_srcdir/tests/tang.sh"

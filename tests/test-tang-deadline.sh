@@ -4,6 +4,8 @@
 #
 # The time that servers may take: of one request, of a connection, and of the
 # whole exchange, which never ends more than half a second late.
+#
+# alone
 
 . "$(dirname "$0")/functions.sh"
 . "$top_srcdir/tests/tang.sh"

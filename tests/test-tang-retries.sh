@@ -4,6 +4,8 @@
 #
 # What failed for the moment is asked again: 503, 429, a refused connection;
 # after as long as the server says.  A 404 is not.
+#
+# alone
 
 . "$(dirname "$0")/functions.sh"
 . "$top_srcdir/tests/tang.sh"
