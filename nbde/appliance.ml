@@ -55,12 +55,16 @@ let check_format { source; format; _ } =
     match source with
     | File name -> name
     | Remote { path; _ } -> path in
-  match format with
-  | Some "luks" ->
+  match source, format with
+  | _, Some "luks" ->
      error ~hint:(s_"A disk that is LUKS from its first byte has the format \
                      raw.")
        (f_"%s: the format luks is for qemu to decrypt: use --format=raw") name
-  | Some _ | None -> ()
+  | Remote { protocol; server; _ }, None when protocol <> "nbd" ->
+     error
+       (f_"disk '%s' of %s server %s: libguestfs cannot find out its format: \
+           use --format=raw or --format=qcow2 before it") name protocol server
+  | _ -> ()
 
 let check_guest settings = function
   | Domain _ -> ()
@@ -162,13 +166,17 @@ let add_file (g : Guestfs.guestfs) folder i ~writable disk name =
   with Guestfs.Error message ->
     error (f_"%s: cannot be added: %s") name (Guestfs_error.line message)
 
+(* A server gives what is in the disk, whatever the format of its file. *)
+let format_of_nbd = "raw"
+
 let add_disk (g : Guestfs.guestfs) folder ~writable i disk =
   match disk.source with
   | File name -> add_file g folder i ~writable disk name
   | Remote { protocol; server; username; password; path } ->
      let { format; blocksize; _ } = disk in
+     let format = Option.value format ~default:format_of_nbd in
      try
-       g#add_drive ~readonly:(not writable) ?format ?blocksize ~protocol
+       g#add_drive ~readonly:(not writable) ~format ?blocksize ~protocol
          ~server:[| server |] ?username ?secret:password path
      with Guestfs.Error message ->
        error (f_"disk '%s' of %s server %s: cannot be added (-v shows more): \

@@ -44,8 +44,8 @@ done
 
 sha256sum d?.img d?.qcow2 > sums
 nbde -a d1.qcow2 --format=qcow2 -a d2.qcow2 \
-  --format=raw -a "nbd+unix://?socket=$tmp/d3.sock" \
-  -a "nbd://127.0.0.1:$port" --tang-allow 127.0.0.1 --check -q
+  --format -a "nbd+unix://?socket=$tmp/d3.sock" \
+  --format=raw -a "nbd://127.0.0.1:$port" --tang-allow 127.0.0.1 --check -q
 assert_status 0
 # -q: nothing but what was asked for.
 [ ! -s "$err" ] || fail 'there are messages in spite of -q'

@@ -51,4 +51,8 @@ refused $'evil\e[31m.img' 'evil.*\[31m\.img: No such file'
 refused gopher://127.0.0.1/disk 'gopher://.*scheme'
 refused nbd:// 'nbd://: no host is given'
 refused ssh://host 'no path is given'
+for protocol in ssh http https; do
+  refused $protocol://host.invalid/disk.img \
+    "disk '/?disk\\.img' of $protocol server .*: use --format=raw or"
+done
 refused nbd://127.0.0.1:99999/x "port '99999'"

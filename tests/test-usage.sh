@@ -88,7 +88,7 @@ refused 'full: is not empty' --mount full
 if [ -w /dev/fuse ]; then
   refused 'none: No such file' --mount mnt --pid-file none/p
   refused 'cannot be written by https' --mount mnt --rw \
-    -a https://example.com/disk.img
+    --format=raw -a https://example.com/disk.img
 fi
 
 # Not about the way of writing, so without the advice.
