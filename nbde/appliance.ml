@@ -246,6 +246,9 @@ let configure (g : Guestfs.guestfs) settings =
   g#set_memsize memsize;
   Option.iter g#set_smp settings.smp;
   Progress.attach g;
+  let warn _event _handle text _numbers =
+    Messages.warning "libguestfs: %s" (String.trim text) in
+  ignore (g#set_event_callback warn [Guestfs.EVENT_WARNING]);
   Messages.debug "appliance: %d MiB of memory, network %s" memsize
     (if settings.network then "on" else "off")
 

@@ -32,19 +32,16 @@ cat > names <<EOF
 169.254.169.254 metadata.test
 EOF
 cat > dnsmasq.conf <<EOF
-keep-in-foreground
 no-resolv
 no-hosts
-user=root
-group=root
-pid-file=
 bind-interfaces
 listen-address=192.0.2.1
 local=/test/
 log-facility=-
 addn-hosts=$PWD/names
 EOF
-setsid dnsmasq -C dnsmasq.conf </dev/null > dnsmasq.log 2>&1 &
+# It stays who it is.
+setsid dnsmasq --no-daemon -C dnsmasq.conf </dev/null > dnsmasq.log 2>&1 &
 groups+=($!)
 resolves ()
 {

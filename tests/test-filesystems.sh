@@ -52,5 +52,5 @@ mounted ()
   assert_gone 30
 }
 mounted btrfs alice.txt of-alice
-mounted xfs bob.txt of-bob
+mounted xfs alice.txt of-alice
 sha256sum --quiet -c sums || fail 'a disk was changed'

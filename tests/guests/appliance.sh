@@ -27,10 +27,11 @@ choose_appliance ()
   # Not TMPDIR, where each test would make an appliance of its own.
   export LIBGUESTFS_CACHEDIR="${LIBGUESTFS_CACHEDIR:-/var/tmp}"
   if [ -n "${LIBGUESTFS_BACKEND_SETTINGS+set}" ] ||
-     [ "$LIBGUESTFS_BACKEND" != direct ] || [ ! -w /dev/kvm ]; then
+     [ "$LIBGUESTFS_BACKEND" != direct ] || [ ! -e /dev/kvm ]; then
     return 0
   fi
-  if ! { kvm_works; } 2>/dev/null; then
+  # Where this user may not use it, libguestfs would warn.
+  if [ ! -w /dev/kvm ] || ! { kvm_works; } 2>/dev/null; then
     export LIBGUESTFS_BACKEND_SETTINGS=force_tcg
   fi
 }

@@ -205,7 +205,7 @@ UUID=$(uuid_of xfs-boot) /boot ext4 defaults 1 2
   fish "mount /dev/rhel/root /"
   fish "tar-in $dir/tree.tar /"
   fish "mount /dev/rhel/home /home"
-  fish "write /home/bob.txt of-bob"
+  fish "write /home/alice.txt of-alice"
   fish "umount-all"
   fish "vg-activate false rhel"
   fish "cryptsetup-close /dev/mapper/xfs-root"
