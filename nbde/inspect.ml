@@ -12,6 +12,7 @@ open Types
 type filesystem = {
   mountpoint : string option;
   device : string;
+  inspected_as : string;
   fstype : string option;
   size : int64 option;
   label : string option;
@@ -101,8 +102,10 @@ let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
     if not details then None
     else if tags = [] then given f
     else List.assoc_opt name tags in
+  let device' = canonical g device in
   { mountpoint = None;
-    device = canonical g device;
+    device = device';
+    inspected_as = device';
     fstype =
       (match fstype, List.assoc_opt "TYPE" tags with
        | Some fstype, _ | None, Some fstype -> Some fstype
@@ -151,6 +154,24 @@ let from_files (g : Guestfs.guestfs) findings wanted root =
     attempt (s_"the guest cannot be mounted") ~default:nothing look
   else nothing
 
+(* What libguestfs takes from fstab may be a name of the guest's crypttab, which no
+ * device has here.
+ *)
+let mounted g findings root volume mountpoints =
+  let places = lazy (Filesystems.places g findings root) in
+  let place mountpoint { Filesystems.mountpoint = at; _ } = at = mountpoint in
+  let filesystem (mountpoint, name) =
+    let found = volume name in
+    let found =
+      if found.size <> None then found
+      else
+        match List.find_opt (place mountpoint) (Lazy.force places) with
+        | Some { device; _ } when device <> name ->
+           { (volume device) with inspected_as = found.inspected_as }
+        | Some _ | None -> found in
+    { found with mountpoint = Some mountpoint } in
+  List.map filesystem mountpoints
+
 let is_windows kind = kind = Some "windows"
 
 (* libguestfs gives these for Windows only. *)
@@ -183,9 +204,7 @@ let operating_system (g : Guestfs.guestfs) findings wanted root =
       windows g#inspect_get_windows_current_control_set;
     hostname = known (fun () -> g#inspect_get_hostname root);
     osinfo = detail (fun () -> g#inspect_get_osinfo root);
-    filesystems =
-      List.map (fun (mountpoint, device) ->
-        { (volume device) with mountpoint = Some mountpoint }) mountpoints;
+    filesystems = mounted g findings root volume mountpoints;
     volumes =
       if details then
         List.map volume

@@ -6,7 +6,9 @@
 
 type filesystem = {
   mountpoint : string option;   (** [None] where no operating system says *)
-  device : string;
+  device : string;              (** its name in the appliance *)
+  inspected_as : string;        (** the same, or what libguestfs has in its place:
+                                    a name that only the guest's crypttab knows *)
   fstype : string option;       (** [None]: not known *)
   size : int64 option;          (** bytes of the block device *)
   label : string option;        (** these two: only with [details] *)

@@ -18,7 +18,7 @@ let filled name text = if text = "" then None else Some (leaf name text)
 let some = List.filter_map Fun.id
 
 let mountpoint (f : Inspect.filesystem) =
-  let at = leaf "mountpoint" ~attributes:["dev", f.device] in
+  let at = leaf "mountpoint" ~attributes:["dev", f.inspected_as] in
   Option.map at f.mountpoint
 
 (* Those of virt-inspector are sorted so. *)

@@ -15,7 +15,8 @@ let application : Guestfs.application2 = {
 }
 
 let filesystem device = {
-  Inspect.mountpoint = None; device; fstype = Some "ext4"; size = Some 1L;
+  Inspect.mountpoint = None; device; inspected_as = device;
+  fstype = Some "ext4"; size = Some 1L;
   label = None; uuid = None;
 }
 
@@ -28,7 +29,8 @@ let system = {
   filesystems = [
     { (filesystem "/dev/sda1") with mountpoint = Some "/" };
     { (filesystem "/dev/sda3") with mountpoint = Some "/a/long" };
-    { (filesystem "/dev/sda2") with mountpoint = Some "/home" };
+    { (filesystem "/dev/mapper/luks-1") with
+      inspected_as = "/dev/mapper/sda2_crypt"; mountpoint = Some "/home" };
   ];
   volumes = [
     { (filesystem "/dev/sda1") with label = Some "root"; uuid = Some "u-1" };
@@ -58,7 +60,7 @@ let test_elements () =
     <osinfo>debian12</osinfo>
     <mountpoints>
       <mountpoint dev="/dev/sda1">/</mountpoint>
-      <mountpoint dev="/dev/sda2">/home</mountpoint>
+      <mountpoint dev="/dev/mapper/sda2_crypt">/home</mountpoint>
       <mountpoint dev="/dev/sda3">/a/long</mountpoint>
     </mountpoints>
     <filesystems>

@@ -102,6 +102,12 @@ mount_two --list --check --inspect -o $fuse_option
 assert_status 0
 assert_stdout_matches '^/dev/sda2: LUKS2'
 assert_stdout_has 'Operating system on /dev/mapper/luks-'
+# The names of crypttab are those of what was opened.
+for place in "/ root 70" "/home home 46"; do
+  read -r mountpoint name size <<< "$place"
+  assert_stdout_matches \
+    "^ +$mountpoint +/dev/mapper/luks-$(luks_uuid two "$name") +ext4 +$size MiB\$"
+done
 assert_stderr_matches '^\[ *[0-9.]+\] Mounting the guest'
 assert_equal "$mount_pid" "$(cat pid)" 'file with the process ID'
 
