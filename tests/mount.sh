@@ -29,6 +29,7 @@ find_processes ()
   local process
   mount_pid=$(cat "$pid_file")
   is_running "$mount_pid" || fail "there is no process $mount_pid"
+  groups+=("$(process_group "$mount_pid")")
   is_mounted || fail 'it is not mounted'
   qemu=
   for process in $(run_processes); do
@@ -71,13 +72,13 @@ assert_gone ()
 }
 
 # All that is in a folder: names, types, modes, owners, targets of links; and the
-# sums of all files.  What others but root compare with has no owners, since they
-# cannot make files of others.  describe FOLDER
+# sums of all files.  Others but root cannot make what others own, to compare with
+# it, nor look into every folder.  describe FOLDER
 describe ()
 {
-  local owner='%U %G'
-  [ "$(id -u)" -eq 0 ] || owner=
+  local owner='%U %G' skip=()
+  [ "$(id -u)" -eq 0 ] || { owner=; skip=(-name lost+found -prune -o); }
   (cd "$1" &&
-     find . -printf "%P %y %m $owner %l\n" | LC_ALL=C sort &&
-     find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+     find . "${skip[@]}" -printf "%P %y %m $owner %l\n" | LC_ALL=C sort &&
+     find . "${skip[@]}" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
 }

@@ -35,6 +35,7 @@ open_two ()
   echo run
   open_two 2
   echo 'mount /dev/mapper/root /'
+  echo 'chmod 0755 /'
   printf 'write /etc/fstab "%s\\n%s\\n%s\\n"\n' \
     '/dev/mapper/sda2_crypt / ext4 errors=remount-ro 0 1' \
     "UUID=$(uuid_of two-boot) /boot ext4 defaults 0 2" \
