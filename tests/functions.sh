@@ -101,6 +101,13 @@ fi
 # Process groups to be ended with the test.
 groups=()
 
+# The process group of a process:  process_group PID
+process_group ()
+{
+  # After the name, which is in parentheses: state, parent, group.
+  sed 's/^.*) //' "/proc/$1/stat" | cut -d ' ' -f 3
+}
+
 end_test ()
 {
   local code=$? group

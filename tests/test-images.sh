@@ -22,12 +22,6 @@ done
 qemu-img convert -f raw -O qcow2 d1.img d1.qcow2
 qemu-img create -q -f qcow2 -b d2.img -F raw d2.qcow2
 
-process_group ()
-{
-  # After the name, which is in parentheses: state, parent, group.
-  sed 's/^.*) //' "/proc/$1/stat" | cut -d ' ' -f 3
-}
-
 # qemu-nbd takes no port 0.  It goes on in the background when it listens.
 serve_nbd ()
 {
