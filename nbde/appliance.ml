@@ -309,6 +309,8 @@ let launched ?janitor settings guest f =
   Fun.protect ~finally (fun () ->
     Timing.step Launch (fun () ->
       g#set_tmpdir (Some folder);
+      (* A mount outlives ^C and the end of the terminal, and so must qemu. *)
+      g#set_pgroup (Option.is_some janitor);
       configure g settings;
       add_guest g folder ~writable:settings.writable guest;
       Signals.check ();

@@ -38,6 +38,11 @@ find_processes ()
     fi
   done
   [ -n "$qemu" ] || fail 'there is no appliance'
+  # ^C and the end of a terminal go to the group of whoever has started it.
+  for process in $(run_processes); do
+    [ "$(process_group "$process")" != "$(process_group $$)" ] ||
+      fail "$process is in the process group of its caller"
+  done
   # Its socket is in a folder of libguestfs.
   socket=$(tr '\0,' '\n\n' < "/proc/$qemu/cmdline" |
              sed -n 's/^path=\(.*guestfsd.sock\)$/\1/p')

@@ -79,7 +79,12 @@ is_launching ()
 }
 for signal in INT TERM; do
   started
-  kill -$signal "$nbde_pid"
+  # ^C is for all of the group.
+  if [ $signal = INT ]; then
+    kill -INT -- "-$nbde_pid"
+  else
+    kill -TERM "$nbde_pid"
+  fi
   nbde_wait 20
   assert_equal $((128 + $(kill -l $signal))) "$status" 'exit status'
   assert_one_error interrupted
