@@ -140,8 +140,7 @@ let make_overlay (g : Guestfs.guestfs) ~format name overlay =
     g#disk_create ~backingfile:(Files.absolute name) ~backingformat overlay
       "qcow2" (-1L)
   with Guestfs.Error message ->
-    error (f_"%s: no overlay can be made: %s") name
-      (List.hd (String.split_on_char '\n' message))
+    error (f_"%s: no overlay can be made: %s") name (Guestfs_error.line message)
 
 (* To be written to, a disk is added without an overlay, so that the format
  * that libguestfs was told is that of all that qemu looks at.

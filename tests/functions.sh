@@ -400,6 +400,24 @@ run_processes ()
   done
 }
 
+# Find the appliance of the last run; sets qemu, and socket, which is in a folder
+# of libguestfs.
+find_qemu ()
+{
+  local process
+  qemu=
+  for process in $(run_processes); do
+    if grep -qsa -e -initrd "/proc/$process/cmdline" &&
+       grep -qsa guestfsd.sock "/proc/$process/cmdline"; then
+      qemu=$process
+      socket=$(tr '\0,' '\n\n' < "/proc/$qemu/cmdline" |
+                 sed -n 's/^path=\(.*guestfsd.sock\)$/\1/p')
+      [ -n "$socket" ] || fail 'no socket in the arguments of qemu'
+    fi
+  done
+  [ -n "$qemu" ]
+}
+
 no_run_processes ()
 {
   [ -z "$(run_processes)" ]

@@ -13,14 +13,21 @@ directory=$(realpath "$tmp")/mnt
 mkdir "$directory"
 pid_file=$tmp/pid
 
-# Run the tool with --mount; it comes back when the mount is ready, and sets
-# mount_pid, qemu and socket:  mount_guest [ARGUMENT...]
-mount_guest ()
+# Run the tool with --mount; it comes back when the mount is ready, which is
+# undone at the end of the test:  run_mount [ARGUMENT...]
+run_mount ()
 {
   mark_run
   run_command timeout --foreground --kill-after=10 300 \
     env "${marked[@]}" "$VIRT_NBDE_UNLOCK" --mount mnt --pid-file pid "$@"
   [ -e "$pid_file" ] || fail 'there is no file with the process ID'
+  groups+=("$(process_group "$(cat "$pid_file")")")
+}
+
+# The same; sets mount_pid, qemu and socket:  mount_guest [ARGUMENT...]
+mount_guest ()
+{
+  run_mount "$@"
   find_processes
 }
 
@@ -29,24 +36,13 @@ find_processes ()
   local process
   mount_pid=$(cat "$pid_file")
   is_running "$mount_pid" || fail "there is no process $mount_pid"
-  groups+=("$(process_group "$mount_pid")")
   is_mounted || fail 'it is not mounted'
-  qemu=
-  for process in $(run_processes); do
-    if grep -qsa -e -initrd "/proc/$process/cmdline"; then
-      qemu=$process
-    fi
-  done
-  [ -n "$qemu" ] || fail 'there is no appliance'
+  find_qemu || fail 'there is no appliance'
   # ^C and the end of a terminal go to the group of whoever has started it.
   for process in $(run_processes); do
     [ "$(process_group "$process")" != "$(process_group $$)" ] ||
       fail "$process is in the process group of its caller"
   done
-  # Its socket is in a folder of libguestfs.
-  socket=$(tr '\0,' '\n\n' < "/proc/$qemu/cmdline" |
-             sed -n 's/^path=\(.*guestfsd.sock\)$/\1/p')
-  [ -n "$socket" ] || fail 'no socket in the arguments of qemu'
 }
 
 is_mounted ()

@@ -41,16 +41,16 @@ xmllint --format "$out" > theirs.xml || fail 'virt-inspector: not XML'
 sed -i 1d ours.xml theirs.xml
 assert_same_file theirs.xml ours.xml
 
-#   mounted NAME FILE CONTENT
+#   mounted NAME
 mounted ()
 {
   mount_guest --format=raw -a "$1.img" --tang-allow 127.0.0.1
   assert_status 0
   assert_equal "$1.example.com" "$(cat mnt/etc/hostname)" 'host name'
-  assert_equal "$3" "$(cat "mnt/home/$2")" "/home/$2"
+  assert_equal of-alice "$(cat mnt/home/alice.txt)" /home/alice.txt
   guestunmount mnt || fail 'cannot be unmounted'
   assert_gone 30
 }
-mounted btrfs alice.txt of-alice
-mounted xfs alice.txt of-alice
+mounted btrfs
+mounted xfs
 sha256sum --quiet -c sums || fail 'a disk was changed'

@@ -17,19 +17,6 @@ bound_piece a.luks tang "$(tang_config one)"
 disk_of disk.img a.luks
 replace_server one start_blackhole
 
-has_qemu ()
-{
-  qemu=
-  local process
-  for process in $(run_processes); do
-    if grep -qsa -e -initrd "/proc/$process/cmdline" &&
-       grep -qsa guestfsd.sock "/proc/$process/cmdline"; then
-      qemu=$process
-    fi
-  done
-  [ -n "$qemu" ]
-}
-
 asked ()
 {
   [ "$(connections one)" -gt "$before" ]
@@ -40,11 +27,7 @@ start ()
   before=$(connections one)
   nbde_start --format=raw -a disk.img --tang-allow 127.0.0.1 \
     --tang-timeout 300 --check -i --output-keys keys
-  wait_for 120 has_qemu || fail 'no qemu was started'
-  # Its socket is in a folder of libguestfs.
-  socket=$(tr '\0,' '\n\n' < "/proc/$qemu/cmdline" |
-             sed -n 's/^path=\(.*guestfsd.sock\)$/\1/p')
-  [ -n "$socket" ] || fail 'no socket in the arguments of qemu'
+  wait_for 120 find_qemu || fail 'no qemu was started'
 }
 
 # It has ended as a process does that a signal has ended.

@@ -62,29 +62,15 @@ mount_two ()
 started ()
 {
   nbde_start --mount mnt --pid-file pid --format=raw -a two.img
-  wait_for 60 is_launching || fail 'no appliance was started'
+  wait_for 60 find_qemu || fail 'no appliance was started'
   [ "$(ps -o ppid= "$qemu" | tr -d ' ')" != "$nbde_pid" ] ||
     fail 'it did not fork'
-}
-is_launching ()
-{
-  local process
-  for process in $(run_processes); do
-    if grep -qsa -e -initrd "/proc/$process/cmdline"; then
-      qemu=$process
-      return 0
-    fi
-  done
-  return 1
 }
 for signal in INT TERM; do
   started
   # ^C is for all of the group.
-  if [ $signal = INT ]; then
-    kill -INT -- "-$nbde_pid"
-  else
-    kill -TERM "$nbde_pid"
-  fi
+  [ $signal = INT ] && target=-$nbde_pid || target=$nbde_pid
+  kill -$signal -- "$target"
   nbde_wait 20
   assert_equal $((128 + $(kill -l $signal))) "$status" 'exit status'
   assert_one_error interrupted
