@@ -7,15 +7,17 @@
 #   ocaml_modules   modules of this folder in dependency order, without
 #                   suffix; each has a .ml and a .mli
 #   ocaml_tests     modules that are a test program each: a .ml, no .mli
+#   ocaml_helpers   the same for programs that shell tests run
 #   ocaml_dirs      other folders whose modules are used, from the top
 #   ocaml_link      what a program here is linked with, in order: libraries
 #                   and modules (.cmxa, .cmx), then C libraries (.a)
 #   ocaml_cclibs    the system's libraries that these need
+#   ocaml_packages  packages of findlib that only this folder needs
 #
 # Compiled modules land in the build folder, which may be another one than
 # the source folder.  All paths in .depend are as make sees them.
 
-OCAML_PACKAGES = -package guestfs,unix,str,xmlm
+OCAML_PACKAGES = -package guestfs,unix,str,xmlm$(ocaml_packages:%=,%)
 
 OCAML_FLAGS = \
 	$(OCAML_WARNINGS) \
@@ -46,16 +48,16 @@ $(ocaml_modules:%=%.cmi): %.cmi: %.mli | .depend
 $(ocaml_modules:%=%.cmx): %.cmx: %.ml %.cmi | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
-$(ocaml_tests:%=%.cmx): %.cmx: %.ml | .depend
+$(ocaml_tests:%=%.cmx) $(ocaml_helpers:%=%.cmx): %.cmx: %.ml | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
 # Automake links no OCaml either; -cclib options come last.
 OCAML_LIBS = $(foreach lib,$(ocaml_cclibs),-cclib $(lib))
 
-$(ocaml_tests): %: %.cmx $(ocaml_link)
+$(ocaml_tests) $(ocaml_helpers): %: %.cmx $(ocaml_link)
 	$(AM_V_OCAML)$(OCAML_LINK) -o $@ $(ocaml_link) $< $(OCAML_LIBS)
 
-check_SCRIPTS = $(ocaml_tests)
+check_SCRIPTS = $(ocaml_tests) $(ocaml_helpers)
 TESTS = $(ocaml_tests)
 AM_TESTS_ENVIRONMENT = \
 	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; \
@@ -64,7 +66,8 @@ LOG_COMPILER = $(top_srcdir)/tests/run-test
 
 # ocamldep names source files by the paths that it is given.  Where this
 # fails, "-include" is silent, so the rules above ask for it, too.
-.depend: $(ocaml_modules:%=%.ml) $(ocaml_modules:%=%.mli) $(ocaml_tests:%=%.ml)
+.depend: $(ocaml_modules:%=%.ml) $(ocaml_modules:%=%.mli) \
+	$(ocaml_tests:%=%.ml) $(ocaml_helpers:%=%.ml)
 	$(AM_V_GEN)$(OCAMLFIND) ocamldep -native -one-line \
 	  $(ocaml_dirs:%=-I $(abs_top_srcdir)/%) -I $(abs_srcdir) \
 	  $(patsubst %,$(abs_srcdir)/%,$(notdir $^)) | \
@@ -77,9 +80,11 @@ LOG_COMPILER = $(top_srcdir)/tests/run-test
 EXTRA_DIST = \
 	$(ocaml_modules:%=%.ml) \
 	$(ocaml_modules:%=%.mli) \
-	$(ocaml_tests:%=%.ml)
+	$(ocaml_tests:%=%.ml) \
+	$(ocaml_helpers:%=%.ml)
 
 CLEANFILES += \
 	$(ocaml_tests) \
+	$(ocaml_helpers) \
 	*.cmi *.cmo *.cmx *.cmxa *.cmt *.cmti *.a *.o \
 	.depend .depend-t

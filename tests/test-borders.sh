@@ -42,7 +42,7 @@ library ()
 c_files ()
 {
   library
-  find common/mlclevis common/mltools nbde -name '*.[ch]'
+  find common/{mlclevis,mltools,sandbox} nbde -name '*.[ch]'
 }
 
 # Print each line that a pattern matches, in the files whose names are read,

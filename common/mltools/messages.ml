@@ -176,6 +176,11 @@ let error fmt = ksprintf (print_or_log ~error:true error_kind) fmt
 let hint fmt = ksprintf (print_if verbose hint_kind) fmt
 let debug fmt = ksprintf (print_if verbose debug_kind) fmt
 
+let console text =
+  if verbose !settings then
+    let text = String.concat "" (String.split_on_char '\r' text) in
+    try eprintf "%s%!" (Escape.lines text) with Sys_error _ -> ()
+
 let progress_interval = 0.2
 
 let last_progress = ref neg_infinity

@@ -52,6 +52,10 @@ val hint : ('a, unit, string, unit) format4 -> 'a
 val debug : ('a, unit, string, unit) format4 -> 'a
 (** Only with [verbose]; never JSON. *)
 
+val console : string -> unit
+(** Part of what another program says, which may be hostile: shown with [-v], as
+    it comes, but for control characters. *)
+
 val progress : position:int64 -> total:int64 -> bool
 (** Report how far a long operation is as JSON, at most a few times a second:
     [false] if there is no machine-readable output. *)

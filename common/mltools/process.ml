@@ -30,12 +30,12 @@ let rec again f =
 
 let wait pid = snd (again (fun () -> Unix.waitpid [] pid))
 
-let succeeds program arguments =
+let succeeds ?stdin program arguments =
   let null = Unix.openfile "/dev/null" [Unix.O_RDWR; Unix.O_CLOEXEC] 0 in
   Fun.protect ~finally:(fun () -> Unix.close null) (fun () ->
     match
       Unix.create_process program (Array.of_list (program :: arguments))
-        null null null
+        (Option.value stdin ~default:null) null null
     with
     | pid -> wait pid = Unix.WEXITED 0
     | exception Unix.Unix_error _ -> false)

@@ -26,7 +26,7 @@ val again : (unit -> 'a) -> 'a
 val wait : int -> Unix.process_status
 (** Wait for the end of a child, whatever signals come. *)
 
-val succeeds : string -> string list -> bool
-(** Run a program with these arguments, its name not among them, without input
-    and output, and wait for its end: did it exit with 0?  [false] also if
-    there is no such program. *)
+val succeeds : ?stdin:Unix.file_descr -> string -> string list -> bool
+(** Run a program with these arguments, its name not among them, without output
+    and with no input but [stdin], and wait for its end: did it exit with 0?
+    [false] also if there is no such program. *)

@@ -1,0 +1,106 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Block nodes of qemu.
+ *)
+
+open Printf
+
+type place =
+  | Local of { file : string; block_device : bool }
+  | Server of Json.t
+
+let local { Chain.file; block_device; _ } = Local { file; block_device }
+
+let string text = Json.String text
+
+let file_node ~block_device ~locking file =
+  let driver = if block_device then "host_device" else "file" in
+  Json.Dict (
+    ["driver", string driver; "filename", string file]
+    @ if locking then [] else ["locking", string "off"])
+
+let node driver ~file rest =
+  Json.Dict (["driver", string driver; "file", file] @ rest)
+
+let overlay_file file =
+  node "qcow2" ~file:(file_node ~block_device:false ~locking:true file) []
+
+(* A raw image has no such thing, and does not take the option in every
+ * version.
+ *)
+let image ?backing format place =
+  let file =
+    match place with
+    | Local { file; block_device } ->
+       file_node ~block_device ~locking:false file
+    | Server node -> node in
+  let backing = Option.value backing ~default:Json.Null in
+  node (Image_format.name format) ~file
+    (if format = Image_format.Raw then [] else ["backing", backing])
+
+let text node = "json:" ^ Json.to_string node
+
+let longest = 1023
+
+(* "HOST:PORT" *)
+let split_server server =
+  let after =
+    Option.value (String.rindex_opt server ']') ~default:0 in
+  match String.rindex_from_opt server (String.length server - 1) ':' with
+  | Some colon when colon > after ->
+     String.sub server 0 colon,
+     Some (String.sub server (colon + 1) (String.length server - colon - 1))
+  | Some _ | None -> server, None
+
+let without_brackets host =
+  let length = String.length host in
+  if length > 2 && host.[0] = '[' && host.[length - 1] = ']' then
+    String.sub host 1 (length - 2)
+  else host
+
+(* qemu wants a port. *)
+let inet server ~port rest =
+  let host, given = split_server server in
+  Json.Dict (
+    rest
+    @ ["host", string (without_brackets host);
+       "port", string (Option.value given ~default:port)])
+
+let unix_prefix = "unix:"
+
+let nbd ~server ~export =
+  let address =
+    if String.starts_with ~prefix:unix_prefix server then
+      let skip = String.length unix_prefix in
+      let path = String.sub server skip (String.length server - skip) in
+      Json.Dict ["type", string "unix"; "path", string path]
+    else inet server ~port:"10809" ["type", string "inet"] in
+  Json.Dict (
+    ["driver", string "nbd"; "server", address]
+    @ if export = "" then [] else ["export", string export])
+
+let ssh ~server ~user ~path =
+  Json.Dict (
+    ["driver", string "ssh"; "server", inet server ~port:"22" [];
+     "path", string path]
+    @ Option.fold ~none:[] ~some:(fun user -> ["user", string user]) user)
+
+let unreserved = function
+  | 'a'..'z' | 'A'..'Z' | '0'..'9' | '-' | '.' | '_' | '~' | '/' -> true
+  | _ -> false
+
+let percent_encode text =
+  let encode c =
+    if unreserved c then String.make 1 c else sprintf "%%%02X" (Char.code c) in
+  String.concat "" (List.map encode (List.of_seq (String.to_seq text)))
+
+let http ~scheme ~server ~user ~path =
+  let user =
+    match user with
+    | None -> ""
+    | Some (user, None) -> percent_encode user ^ "@"
+    | Some (user, Some password) ->
+       sprintf "%s:%s@" (percent_encode user) (percent_encode password) in
+  let url = sprintf "%s://%s%s%s" scheme user server (percent_encode path) in
+  Json.Dict ["driver", string scheme; "url", string url]

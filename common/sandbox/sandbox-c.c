@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * The child's side of sandbox.ml: give up what the program shall not do, then
+ * become it.  What can be prepared is prepared before the fork.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/landlock.h>
+#include <seccomp.h>
+
+#include <caml/fail.h>
+#include <caml/memory.h>
+#include <caml/mlvalues.h>
+#include <caml/unixsupport.h>
+
+extern value nbde_sandbox_spawn (value childv);
+extern value nbde_sandbox_file_rules (value unitv);
+
+/* The fields of the record in sandbox.ml. */
+enum {
+  FIELD_PROGRAM,
+  FIELD_ARGUMENTS,
+  FIELD_READABLE,
+  FIELD_WRITABLE,
+  FIELD_NETWORK,
+  FIELD_STDERR
+};
+
+/* What libguestfs gives qemu-img, too: its metadata of an image of some
+ * terabytes fits, and no header makes it compute for long.
+ */
+#define MEMORY_LIMIT (1024ul * 1024 * 1024)
+#define CPU_LIMIT 10            /* seconds */
+
+/* Rights of Landlock that headers of Linux 5.13 do not name. */
+#define ACCESS_REFER (1ull << 13)
+#define ACCESS_TRUNCATE (1ull << 14)
+
+#define ACCESS_READ                                                     \
+  (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE            \
+   | LANDLOCK_ACCESS_FS_READ_DIR)
+#define ACCESS_WRITE                                                    \
+  (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG          \
+   | LANDLOCK_ACCESS_FS_REMOVE_FILE | ACCESS_TRUNCATE)
+/* All that the first version of Landlock (Linux 5.13) knows. */
+#define ACCESS_FIRST ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+/* Of these, what is right for a file that is no folder. */
+#define ACCESS_OF_FILE                                                  \
+  (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE            \
+   | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
+
+/* The version of Landlock, or 0 where the kernel has none or does not use
+ * it.
+ */
+static int
+landlock_version (void)
+{
+  const long r = syscall (SYS_landlock_create_ruleset, NULL, 0,
+                          LANDLOCK_CREATE_RULESET_VERSION);
+
+  return r > 0 ? (int) r : 0;
+}
+
+value
+nbde_sandbox_file_rules (value unitv)
+{
+  (void) unitv;
+  return Val_bool (landlock_version () > 0);
+}
+
+/* All rights that this kernel can withhold. */
+static uint64_t
+handled_access (int version)
+{
+  uint64_t access = ACCESS_FIRST;
+
+  if (version >= 2)
+    access |= ACCESS_REFER;
+  if (version >= 3)
+    access |= ACCESS_TRUNCATE;
+  return access;
+}
+
+/* A path that is not there needs no rule. */
+static int
+allow_path (int ruleset, const char *path, uint64_t access)
+{
+  struct landlock_path_beneath_attr rule = { .allowed_access = access };
+  struct stat st;
+  int r;
+
+  rule.parent_fd = open (path, O_PATH | O_CLOEXEC);
+  if (rule.parent_fd == -1)
+    return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -1;
+  if (fstat (rule.parent_fd, &st) == 0 && !S_ISDIR (st.st_mode))
+    rule.allowed_access &= ACCESS_OF_FILE;
+  r = syscall (SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+               &rule, 0);
+  close (rule.parent_fd);
+  return r;
+}
+
+static int
+allow_paths (int ruleset, value pathsv, uint64_t access)
+{
+  mlsize_t i;
+
+  for (i = 0; i < Wosize_val (pathsv); ++i)
+    if (allow_path (ruleset, String_val (Field (pathsv, i)), access) == -1)
+      return -1;
+  return 0;
+}
+
+/* A descriptor; -2: there is no Landlock; -1: errno says why. */
+static int
+new_ruleset (value readablev, value writablev)
+{
+  const int version = landlock_version ();
+  struct landlock_ruleset_attr attr = {
+    .handled_access_fs = handled_access (version)
+  };
+  const uint64_t known = attr.handled_access_fs;
+  int fd, saved;
+
+  if (version == 0)
+    return -2;
+  fd = syscall (SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+  if (fd == -1)
+    return -1;
+  if (allow_paths (fd, readablev, ACCESS_READ & known) == -1 ||
+      allow_paths (fd, writablev,
+                   (ACCESS_READ | ACCESS_WRITE) & known) == -1) {
+    saved = errno;
+    close (fd);
+    errno = saved;
+    return -1;
+  }
+  return fd;
+}
+
+/* What no program that reads a disk image needs. */
+static const int never[] = {
+  SCMP_SYS (acct), SCMP_SYS (add_key), SCMP_SYS (bpf), SCMP_SYS (chroot),
+  SCMP_SYS (delete_module), SCMP_SYS (finit_module), SCMP_SYS (fsconfig),
+  SCMP_SYS (fsmount), SCMP_SYS (fsopen), SCMP_SYS (init_module),
+  SCMP_SYS (io_uring_enter), SCMP_SYS (io_uring_register),
+  SCMP_SYS (io_uring_setup), SCMP_SYS (kexec_file_load),
+  SCMP_SYS (kexec_load), SCMP_SYS (keyctl), SCMP_SYS (mount),
+  SCMP_SYS (mount_setattr), SCMP_SYS (move_mount),
+  SCMP_SYS (name_to_handle_at), SCMP_SYS (open_by_handle_at),
+  SCMP_SYS (open_tree), SCMP_SYS (perf_event_open), SCMP_SYS (pidfd_getfd),
+  SCMP_SYS (pivot_root), SCMP_SYS (process_vm_readv),
+  SCMP_SYS (process_vm_writev), SCMP_SYS (ptrace), SCMP_SYS (quotactl),
+  SCMP_SYS (reboot), SCMP_SYS (request_key), SCMP_SYS (setns),
+  SCMP_SYS (swapoff), SCMP_SYS (swapon), SCMP_SYS (umount2),
+  SCMP_SYS (unshare), SCMP_SYS (userfaultfd),
+};
+
+/* All families, those of the local host too. */
+static const int sockets[] = {
+  SCMP_SYS (accept), SCMP_SYS (accept4), SCMP_SYS (bind), SCMP_SYS (connect),
+  SCMP_SYS (listen), SCMP_SYS (socket), SCMP_SYS (socketpair),
+};
+
+static int
+refuse (scmp_filter_ctx filter, const int *calls, size_t n)
+{
+  size_t i;
+  int r;
+
+  for (i = 0; i < n; ++i) {
+    r = seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), calls[i], 0);
+    /* Not every architecture has every call. */
+    if (r < 0 && r != -EDOM && r != -EINVAL)
+      return r;
+  }
+  return 0;
+}
+
+/* NULL, with errno, if there is no memory. */
+static scmp_filter_ctx
+new_filter (bool network)
+{
+  scmp_filter_ctx filter = seccomp_init (SCMP_ACT_ALLOW);
+  int r = -ENOMEM;
+
+  if (filter) {
+    r = refuse (filter, never, sizeof never / sizeof never[0]);
+    if (r == 0 && !network)
+      r = refuse (filter, sockets, sizeof sockets / sizeof sockets[0]);
+    if (r == 0)
+      return filter;
+    seccomp_release (filter);
+  }
+  errno = -r;
+  return NULL;
+}
+
+static void
+limit (int resource, rlim_t most)
+{
+  struct rlimit rlim;
+
+  if (getrlimit (resource, &rlim) == -1)
+    return;
+  if (rlim.rlim_max > most)
+    rlim.rlim_max = most;
+  if (rlim.rlim_cur > rlim.rlim_max)
+    rlim.rlim_cur = rlim.rlim_max;
+  setrlimit (resource, &rlim);
+}
+
+/* Dispositions of handlers do not outlive exec, what is ignored does. */
+static void
+reset_signals (void)
+{
+  sigset_t none;
+
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+  signal (SIGPIPE, SIG_DFL);
+}
+
+static int
+redirect (int errors)
+{
+  const int null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
+  return null == -1 || dup2 (null, STDIN_FILENO) == -1 ||
+    dup2 (null, STDOUT_FILENO) == -1 || dup2 (errors, STDERR_FILENO) == -1
+    ? -1 : 0;
+}
+
+static int
+confine (int ruleset, scmp_filter_ctx filter)
+{
+  limit (RLIMIT_AS, MEMORY_LIMIT);
+  limit (RLIMIT_CPU, CPU_LIMIT);
+  limit (RLIMIT_CORE, 0);
+  if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+    return -1;
+  /* We may have died before this was asked for: the parent is another then. */
+  if (prctl (PR_SET_PDEATHSIG, SIGKILL) == -1)
+    return -1;
+  if (ruleset >= 0 &&
+      syscall (SYS_landlock_restrict_self, ruleset, 0) == -1)
+    return -1;
+  return seccomp_load (filter) < 0 ? -1 : 0;
+}
+
+static void
+become (char **arguments, int errors, int ruleset, scmp_filter_ctx filter)
+{
+  static const char message[] = ": cannot be run in a sandbox: ";
+  const char *reason;
+
+  if (redirect (errors) == 0) {
+    reset_signals ();
+    if (confine (ruleset, filter) == 0)
+      execv (arguments[0], arguments);
+  }
+  reason = strerror (errno);
+  if (write (STDERR_FILENO, arguments[0], strlen (arguments[0])) == -1 ||
+      write (STDERR_FILENO, message, sizeof message - 1) == -1 ||
+      write (STDERR_FILENO, reason, strlen (reason)) == -1)
+    _exit (126);
+  _exit (127);
+}
+
+value
+nbde_sandbox_spawn (value childv)
+{
+  CAMLparam1 (childv);
+  const value argumentsv = Field (childv, FIELD_ARGUMENTS);
+  const mlsize_t n = Wosize_val (argumentsv);
+  scmp_filter_ctx filter;
+  char **arguments;
+  int ruleset, saved;
+  mlsize_t i;
+  pid_t pid;
+
+  arguments = calloc (n + 1, sizeof *arguments);
+  if (arguments == NULL)
+    caml_raise_out_of_memory ();
+  /* Nothing of OCaml runs until we are done with these. */
+  for (i = 0; i < n; ++i)
+    arguments[i] = (char *) String_val (Field (argumentsv, i));
+  filter = new_filter (Bool_val (Field (childv, FIELD_NETWORK)));
+  ruleset = filter ? new_ruleset (Field (childv, FIELD_READABLE),
+                                  Field (childv, FIELD_WRITABLE)) : -1;
+  pid = -1;
+  if (filter && ruleset != -1) {
+    pid = fork ();
+    if (pid == 0)
+      become (arguments, Int_val (Field (childv, FIELD_STDERR)), ruleset,
+              filter);
+  }
+  saved = errno;
+  if (ruleset >= 0)
+    close (ruleset);
+  if (filter)
+    seccomp_release (filter);
+  free (arguments);
+  if (pid == -1)
+    unix_error (saved, (char *) "sandbox", Field (childv, FIELD_PROGRAM));
+  CAMLreturn (Val_int (pid));
+}

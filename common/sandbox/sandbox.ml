@@ -1,0 +1,118 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * The parent's side: what the program says is read until it ends, and it is
+ * ended in time.  The child's side is sandbox-c.c.
+ *)
+
+type rules = {
+  read : string list;
+  write : string list;
+  network : bool;
+  seconds : float;
+}
+
+type outcome = {
+  status : Unix.process_status;
+  in_time : bool;
+  errors : string;
+}
+
+(* As sandbox-c.c reads it. *)
+type child = {
+  program : string;
+  arguments : string array;     (* with the name of the program *)
+  readable : string array;
+  writable : string array;
+  with_network : bool;
+  stderr : Unix.file_descr;
+} [@@warning "-unused-field"] (* C uses them *)
+
+external spawn : child -> int = "nbde_sandbox_spawn"
+external file_rules : unit -> bool = "nbde_sandbox_file_rules"
+
+(* Where programs, their libraries and their modules are.  Nothing of /proc:
+ * the process that this is opened in is not the one that reads it.
+ *)
+let system = [
+  "/bin"; "/sbin"; "/lib"; "/lib32"; "/lib64"; "/usr"; "/gnu/store";
+  "/nix/store"; "/etc/ld.so.cache"; "/etc/ld.so.preload"; "/etc/alternatives";
+  "/dev/null"; "/dev/zero"; "/dev/urandom";
+]
+
+(* A program need not be one of the system. *)
+let of_program program =
+  let prefix = Filename.dirname (Filename.dirname program) in
+  program :: List.map (Filename.concat prefix) ["lib"; "lib64"; "libexec"]
+
+let find_program program =
+  let folders =
+    String.split_on_char ':' (Option.value (Sys.getenv_opt "PATH") ~default:"")
+  in
+  let is_program name =
+    match Unix.access name [Unix.X_OK] with
+    | () -> true
+    | exception Unix.Unix_error _ -> false in
+  if String.contains program '/' then program
+  else
+    let candidates = List.map (fun f -> Filename.concat f program) folders in
+    Option.value (List.find_opt is_program candidates) ~default:program
+
+let most_errors = 65536
+
+(* How long a signal waits until it is seen. *)
+let tick = 0.2
+
+let read_some fd =
+  let buf = Bytes.create 4096 in
+  match Unix.select [fd] [] [] tick with
+  | [], _, _ -> None
+  | _ -> Some (Bytes.sub_string buf 0 (Unix.read fd buf 0 (Bytes.length buf)))
+  | exception Unix.Unix_error (Unix.EINTR, _, _) -> None
+
+(* Until all who have the other end are gone. *)
+let rec drain fd errors ~deadline =
+  Signals.check ();
+  if Unix.gettimeofday () > deadline then false
+  else
+    match read_some fd with
+    | Some "" -> true
+    | Some text ->
+       let room = most_errors - Buffer.length errors in
+       Buffer.add_string errors (String.sub text 0 (min room (String.length text)));
+       drain fd errors ~deadline
+    | None -> drain fd errors ~deadline
+
+let end_at_once pid =
+  (try Unix.kill pid Sys.sigkill with Unix.Unix_error _ -> ());
+  ignore (Process.wait pid)
+
+let run rules program arguments =
+  let program = find_program program in
+  let reading, writing = Unix.pipe ~cloexec:true () in
+  Fun.protect ~finally:(fun () -> Unix.close reading) (fun () ->
+    let pid =
+      Fun.protect ~finally:(fun () -> Unix.close writing) (fun () ->
+        spawn {
+          program;
+          arguments = Array.of_list (program :: arguments);
+          readable =
+            Array.of_list (
+              if rules.network then ["/"]
+              else of_program program @ system @ rules.read);
+          writable = Array.of_list ("/dev/null" :: rules.write);
+          with_network = rules.network;
+          stderr = writing;
+        }) in
+    let errors = Buffer.create 256 in
+    let deadline = Unix.gettimeofday () +. rules.seconds in
+    match drain reading errors ~deadline with
+    | in_time ->
+       if not in_time then
+         (try Unix.kill pid Sys.sigkill with Unix.Unix_error _ -> ());
+       { status = Process.wait pid; in_time; errors = Buffer.contents errors }
+    | exception e ->
+       end_at_once pid;
+       raise e)
+
+let succeeded outcome = outcome.in_time && outcome.status = Unix.WEXITED 0

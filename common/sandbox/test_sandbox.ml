@@ -1,0 +1,115 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * What a program in a sandbox can do, and what it cannot.
+ *)
+
+let rules = {
+  Sandbox.read = []; write = []; network = false; seconds = 30.;
+}
+
+let shell ?(rules = rules) script = Sandbox.run rules "sh" ["-c"; script]
+
+let works name outcome =
+  Testing.text (name ^ ": errors") "" outcome.Sandbox.errors;
+  Testing.is_true name (Sandbox.succeeded outcome)
+
+let fails name outcome =
+  Testing.is_true name (not (Sandbox.succeeded outcome));
+  Testing.is_true (name ^ ": it says so") (outcome.Sandbox.errors <> "")
+
+let in_folder f =
+  let folder =
+    Files.make_folder ~parent:(Sys.getcwd ()) ~prefix:"sandbox-" in
+  Fun.protect ~finally:(fun () -> Files.remove folder) (fun () -> f folder)
+
+let write_file name text =
+  let channel = open_out_bin name in
+  output_string channel text;
+  close_out channel
+
+let quote = Filename.quote
+
+let test_programs () =
+  works "a program" (shell "exit 0");
+  Testing.is_true "one that fails" (not (Sandbox.succeeded (shell "exit 3")));
+  fails "one that is not there"
+    (Sandbox.run rules "/nonexistent/program" []);
+  let outcome = shell "echo words >&2; yes | head -c 200000 >&2" in
+  works "one that says much" { outcome with errors = "" };
+  Testing.is_true "its first words"
+    (String.starts_with ~prefix:"words\n" outcome.errors);
+  Testing.number "not more" 65536 (String.length outcome.errors)
+
+let test_files () =
+  if not (Sandbox.file_rules ()) then
+    prerr_endline "this kernel has no Landlock: its rules are not tested"
+  else
+    in_folder (fun folder ->
+      let path name = Filename.concat folder name in
+      let allowed = path "allowed" and other = path "other" in
+      let inside = path "inside" in
+      write_file allowed "text";
+      write_file other "text";
+      Unix.mkdir inside 0o700;
+      let with_file = { rules with read = [allowed] } in
+      let with_folder = { rules with write = [inside] } in
+      let cat = Printf.sprintf "cat < %s" in
+      works "a file that is named" (shell ~rules:with_file (cat (quote allowed)));
+      fails "another one" (shell ~rules:with_file (cat (quote other)));
+      fails "a file of the system" (shell (cat "/etc/passwd"));
+      fails "memory of a process" (shell (cat "/proc/$PPID/environ"));
+      fails "to write what may be read"
+        (shell ~rules:with_file (": >> " ^ quote allowed));
+      works "to write in a folder"
+        (shell ~rules:with_folder ("echo x > " ^ quote (inside ^ "/new")));
+      fails "to write beside it"
+        (shell ~rules:with_folder ("echo x > " ^ quote (path "new")));
+      fails "to remove a file beside it"
+        (shell ~rules:with_folder ("rm " ^ quote other));
+      fails "to list a folder" (shell ~rules:with_file ("ls " ^ quote folder));
+      Testing.is_true "the file is still there" (Sys.file_exists other))
+
+(* A server that accepts what comes. *)
+let with_server f =
+  let server = Unix.socket ~cloexec:true Unix.PF_INET Unix.SOCK_STREAM 0 in
+  Fun.protect ~finally:(fun () -> Unix.close server) (fun () ->
+    Unix.bind server (Unix.ADDR_INET (Unix.inet_addr_loopback, 0));
+    Unix.listen server 5;
+    match Unix.getsockname server with
+    | ADDR_INET (_, port) -> f port
+    | ADDR_UNIX _ -> assert false)
+
+let test_network () =
+  with_server (fun port ->
+    let connect rules =
+      Sandbox.run rules "bash"
+        ["-c"; Printf.sprintf "exec 3<>/dev/tcp/127.0.0.1/%d" port] in
+    fails "a connection" (connect rules);
+    works "one that is allowed" (connect { rules with network = true }))
+
+let test_limits () =
+  let program = "perl" in
+  fails "memory"
+    (Sandbox.run rules program ["-e"; "my $x = 'x' x (2 ** 31);"]);
+  let started = Unix.gettimeofday () in
+  let outcome = shell ~rules:{ rules with seconds = 0.5 } "sleep 600" in
+  Testing.is_true "not in time" (not outcome.in_time);
+  Testing.is_true "it was ended" (outcome.status = Unix.WSIGNALED Sys.sigkill);
+  Testing.is_true "soon" (Unix.gettimeofday () -. started < 60.)
+
+let test_privileges () =
+  fails "another namespace" (shell "unshare --user true");
+  let outcome =
+    shell ~rules:{ rules with network = true }
+      "grep -q 'NoNewPrivs:.1' /proc/self/status && \
+       grep -q 'Seccomp:.2' /proc/self/status" in
+  works "no new privileges, and a filter" outcome
+
+let () =
+  test_programs ();
+  test_files ();
+  test_network ();
+  test_limits ();
+  test_privileges ();
+  Testing.finish ()
