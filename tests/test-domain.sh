@@ -60,6 +60,11 @@ nbde --domain "$uuid" --connect "$uri" --tang-allow 127.0.0.1 --list
 assert_status 0
 assert_stdout_matches '^/dev/sdb1: LUKS2'
 
+# A whole disk that is LUKS version 1.
+nbde -d old -c "$uri" --list
+assert_status 3
+assert_stdout_matches "^/dev/sda: LUKS1"
+
 # What goes wrong is found out before the appliance is started.
 bad ()
 {
@@ -70,9 +75,8 @@ bad ()
   assert_stderr_lacks 'Starting the appliance'
   assert_no_stdout
 }
-bad nobody 'no libvirt domain'
+bad nobody 'no libvirt domain has this name or UUID'
 bad "$(uuid_of nobody)" 'no libvirt domain'
 bad empty 'has no disk'
 bad missing 'gone\.img'
-bad old 'old\.img is LUKS version 1 .* with -a'
 bad guest 'could not connect to libvirt' "test://$tmp/gone.xml"

@@ -10,69 +10,13 @@
 
 . "$(dirname "$0")/functions.sh"
 . "$top_srcdir/tests/mount.sh"
+. "$top_srcdir/tests/libvirtd.sh"
 requires_tang
 requires_appliance
-requires unshare setpriv libvirtd
+requires_libvirtd
 get_guests part-lvm
 
-unshare --mount true 2> "$err" || skip "no mount namespaces: $(cat "$err")"
-
-# What root makes is not for everybody: so much is up to whoever calls the tool.
-chmod 711 .
-chmod 644 part-lvm.img
-user=nobody
-setpriv --reuid=nobody --clear-groups test -r "$PWD/part-lvm.img" || user=root
-
-# A user who may read little may not be able to use KVM, but libvirt looks at its
-# device before it believes what it knows of qemu.
-kvm_group=$(id -g "$user")
-[ ! -e /dev/kvm ] || kvm_group=$(stat -c %g /dev/kvm)
-export LIBGUESTFS_BACKEND_SETTINGS=force_tcg
-
-mkdir etc
-cat > etc/qemu.conf <<END
-user = "$user"
-group = "+$kvm_group"
-security_driver = "none"
-stdio_handler = "file"
-remember_owner = 0
-cgroup_controllers = [ ]
-END
-cat > etc/libvirtd.conf <<END
-unix_sock_dir = "$PWD/sockets"
-auth_unix_ro = "none"
-auth_unix_rw = "none"
-END
-mkdir -m 711 sockets
-# The daemon wants its usual user, too, which another package makes.
-cp /etc/passwd /etc/group .
-id libvirt-qemu >/dev/null 2>&1 || id qemu >/dev/null 2>&1 || {
-  echo 'libvirt-qemu:x:64055:64055::/nonexistent:/bin/false' >> passwd
-  printf '%s:x:64055:\n' libvirt-qemu kvm >> group
-}
-# shellcheck disable=SC2016
-setsid unshare --mount sh -c '
-  set -e
-  for folder in /run /var/lib /var/cache /var/log; do
-    mount -t tmpfs -o mode=755 none $folder
-  done
-  mount --bind etc /etc/libvirt
-  mount --bind passwd /etc/passwd
-  mount --bind group /etc/group
-  exec libvirtd --config /etc/libvirt/libvirtd.conf' \
-  > libvirtd.log 2>&1 </dev/null &
-libvirtd=$!
-groups+=("$libvirtd")
-answers ()
-{
-  is_running "$libvirtd" || fail "libvirtd: $(tail -n 5 libvirtd.log)"
-  [ -S sockets/libvirt-sock ]
-}
-wait_for 30 answers || fail "libvirtd does not listen: $(cat libvirtd.log)"
-
-export LIBGUESTFS_BACKEND="libvirt:qemu+unix:///system?socket=$PWD/sockets/libvirt-sock"
-# libguestfs would have its socket where the daemon does not see it.
-unset XDG_RUNTIME_DIR
+start_libvirtd part-lvm.img
 
 # The process of qemu, which is no child of the tool.  The pattern does not
 # match itself.
@@ -100,7 +44,7 @@ run_mount --format=raw -a part-lvm.img --tang-allow 127.0.0.1
 assert_status 0
 assert_equal part-lvm.example.com "$(cat mnt/etc/hostname)" 'host name'
 by_libvirt || fail 'where is qemu?'
-assert_equal "$user" "$(stat -c %U "/proc/$qemu")" 'user of qemu'
+assert_equal "$libvirt_user" "$(stat -c %U "/proc/$qemu")" 'user of qemu'
 kill -KILL "$(cat pid)"
 wait_for 30 not_by_libvirt || fail 'qemu is left behind'
 wait_for 30 is_not_mounted || fail 'the mount is left behind'

@@ -44,6 +44,10 @@ if [ "$(id -u)" -ne 0 ]; then
   refused secret.img 'secret\.img: Permission denied'
 fi
 
+nbde --format=vvfat -a good.img --list
+assert_status 1
+assert_one_error "good\.img: there is no format 'vvfat'; the formats are: raw, "
+
 # A name that would be a control sequence on a terminal.
 refused $'evil\e[31m.img' 'evil.*\[31m\.img: No such file'
 ! grep -q $'\e' "$err" || fail 'an escape character was printed'
@@ -53,6 +57,8 @@ refused nbd:// 'nbd://: no host is given'
 refused ssh://host 'no path is given'
 for protocol in ssh http https; do
   refused $protocol://host.invalid/disk.img \
-    "disk '/?disk\\.img' of $protocol server .*: use --format=raw or"
+    "disk '/disk\\.img' of $protocol server host\\.invalid: cannot be read: "
 done
+refused ssh://me:secret@host.invalid/disk.img 'a password cannot be used in this'
+refused nbd://me@127.0.0.1/x 'no user names in this protocol'
 refused nbd://127.0.0.1:99999/x "port '99999'"
