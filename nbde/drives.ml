@@ -107,12 +107,11 @@ let remote_node source =
   match source with
   | File _ -> invalid_arg "remote_node"
   | Remote { protocol; server; username; password; path } ->
+     let user = Option.map (fun user -> user, password) username in
      match protocol with
      | "nbd" -> Node.nbd ~server ~export:path
-     | "ssh" -> Node.ssh ~server ~user:username ~path
-     | scheme ->
-        let user = Option.map (fun user -> user, password) username in
-        Node.http ~scheme ~server ~user ~path
+     | "ssh" -> Node.ssh ~server ~user ~path
+     | scheme -> Node.http ~scheme ~server ~user ~path
 
 (* A server of NBD gives what is in the disk, whatever the format of its
  * file.
@@ -123,7 +122,8 @@ let remote_of disk =
     match source, format_of disk with
     | Remote { protocol = "nbd"; _ }, None -> Some Image_format.Raw
     | _, format -> format in
-  { Overlay.node = remote_node source; title = title source; format }
+  let node, uri = remote_node source in
+  { Overlay.node; uri; title = title source; format }
 
 (* What was written to an overlay is lost at the end. *)
 let add_overlay (g : Guestfs.guestfs) { source; blocksize; _ } overlay =
@@ -149,21 +149,27 @@ let add_itself (g : Guestfs.guestfs) { source; blocksize; _ } format =
     Failure.error (f_"%s: cannot be added (-v shows more): %s") (title source)
       (Guestfs_error.line message)
 
+let reader (g : Guestfs.guestfs) =
+  if String.starts_with ~prefix:"libvirt" (g#get_backend ()) then
+    Overlay.Libvirt
+  else Overlay.Qemu
+
 let add_disk g ~folder ~writable i disk =
-  let name = sprintf "disk%d" i in
+  let place =
+    { Overlay.folder; name = sprintf "disk%d" i; reader = reader g } in
   match disk.source with
   | File file ->
      let chain = chain_of ?format:(format_of disk) file in
      if writable then add_itself g disk chain.top.format
-     else add_overlay g disk (Overlay.over_chain ~folder ~name chain)
+     else add_overlay g disk (Overlay.over_chain place chain)
   | Remote _ ->
      let remote = remote_of disk in
-     let format = Overlay.format_of_remote ~folder ~name remote in
+     let format = Overlay.format_of_remote place remote in
      say_format remote.title ~found_out:(remote.format = None) format;
      if writable then add_itself g disk format
      else
        add_overlay g disk
-         (Overlay.over_remote ~folder ~name { remote with format = Some format })
+         (Overlay.over_remote place { remote with format = Some format })
 
 let add_disks g ~folder ~writable disks =
   List.iteri (add_disk g ~folder ~writable) disks

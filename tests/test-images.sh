@@ -3,7 +3,7 @@
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
 # Disks that are not raw files: qcow2 whose format is found out, qcow2 with a
-# backing file, and remote ones, as nbd:// and nbd+unix:// URIs; all in one
+# backing file, both locked by who writes to them, and remote ones, as nbd:// and nbd+unix:// URIs; all in one
 # run, with --format between them.
 #
 # needs: appliance
@@ -35,6 +35,17 @@ for try in $(seq 20); do
   ! serve_nbd d4.img --bind=127.0.0.1 --port=$port 2>/dev/null || break
   [ "$try" -lt 20 ] || fail 'no port for qemu-nbd'
 done
+
+# Two that somebody has opened to write, as a guest that runs has.
+for disk in d1.qcow2 d2.img; do
+  format=${disk##*.}
+  [ "$format" != img ] || format=raw
+  setsid qemu-nbd --format="$format" --persistent --fork \
+    --pid-file="$disk.pid" --socket="$tmp/$disk.sock" "$disk" ||
+    fail "qemu-nbd $disk"
+  groups+=("$(process_group "$(cat "$disk.pid")")")
+done
+! qemu-img info d1.qcow2 > "$out" 2> "$err" || fail 'd1.qcow2 is not locked'
 
 sha256sum d?.img d?.qcow2 > sums
 nbde -a d1.qcow2 --format=qcow2 -a d2.qcow2 \

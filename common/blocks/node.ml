@@ -67,27 +67,8 @@ let inet server ~port rest =
     @ ["host", string (without_brackets host);
        "port", string (Option.value given ~default:port)])
 
-let unix_prefix = "unix:"
-
-let nbd ~server ~export =
-  let address =
-    if String.starts_with ~prefix:unix_prefix server then
-      let skip = String.length unix_prefix in
-      let path = String.sub server skip (String.length server - skip) in
-      Json.Dict ["type", string "unix"; "path", string path]
-    else inet server ~port:"10809" ["type", string "inet"] in
-  Json.Dict (
-    ["driver", string "nbd"; "server", address]
-    @ if export = "" then [] else ["export", string export])
-
-let ssh ~server ~user ~path =
-  Json.Dict (
-    ["driver", string "ssh"; "server", inet server ~port:"22" [];
-     "path", string path]
-    @ Option.fold ~none:[] ~some:(fun user -> ["user", string user]) user)
-
 let unreserved = function
-  | 'a'..'z' | 'A'..'Z' | '0'..'9' | '-' | '.' | '_' | '~' | '/' -> true
+  | 'a'..'z' | 'A'..'Z' | '0'..'9' | '-' | '.' | '_' | '~' -> true
   | _ -> false
 
 let percent_encode text =
@@ -95,12 +76,46 @@ let percent_encode text =
     if unreserved c then String.make 1 c else sprintf "%%%02X" (Char.code c) in
   String.concat "" (List.map encode (List.of_seq (String.to_seq text)))
 
-let http ~scheme ~server ~user ~path =
+let percent_encode_path path =
+  String.concat "/" (List.map percent_encode (String.split_on_char '/' path))
+
+let uri ~scheme ~server ~user ~path =
   let user =
     match user with
     | None -> ""
     | Some (user, None) -> percent_encode user ^ "@"
     | Some (user, Some password) ->
        sprintf "%s:%s@" (percent_encode user) (percent_encode password) in
-  let url = sprintf "%s://%s%s%s" scheme user server (percent_encode path) in
-  Json.Dict ["driver", string scheme; "url", string url]
+  sprintf "%s://%s%s%s" scheme user server (percent_encode_path path)
+
+let unix_prefix = "unix:"
+
+let nbd_address server =
+  if String.starts_with ~prefix:unix_prefix server then
+    let skip = String.length unix_prefix in
+    let path = String.sub server skip (String.length server - skip) in
+    Json.Dict ["type", string "unix"; "path", string path],
+    fun export ->
+      sprintf "nbd+unix:///%s?socket=%s" (percent_encode export)
+        (percent_encode_path path)
+  else
+    inet server ~port:"10809" ["type", string "inet"],
+    fun export -> uri ~scheme:"nbd" ~server ~user:None ~path:("/" ^ export)
+
+let nbd ~server ~export =
+  let address, uri = nbd_address server in
+  Json.Dict (
+    ["driver", string "nbd"; "server", address]
+    @ if export = "" then [] else ["export", string export]),
+  uri export
+
+let ssh ~server ~user ~path =
+  Json.Dict (
+    ["driver", string "ssh"; "server", inet server ~port:"22" [];
+     "path", string path]
+    @ Option.fold ~none:[] ~some:(fun (user, _) -> ["user", string user]) user),
+  uri ~scheme:"ssh" ~server ~user ~path
+
+let http ~scheme ~server ~user ~path =
+  let url = uri ~scheme ~server ~user ~path in
+  Json.Dict ["driver", string scheme; "url", string url], url

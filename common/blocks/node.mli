@@ -27,12 +27,17 @@ val text : Json.t -> string
 val longest : int
 (** Bytes of a {!text} that fit into the header of a qcow2 file. *)
 
-val nbd : server:string -> export:string -> Json.t
-val ssh : server:string -> user:string option -> path:string -> Json.t
+(** Images on servers: the node of the protocol, and the same as a URI, as qemu and
+    libvirt have it.  [server] is ["HOST"], ["HOST:PORT"] or, for NBD, ["unix:PATH"];
+    HOST may be an IPv6 address in brackets.  [user] may have a password with http
+    and https. *)
+
+val nbd : server:string -> export:string -> Json.t * string
+
+val ssh :
+  server:string -> user:(string * string option) option -> path:string
+  -> Json.t * string
 
 val http :
   scheme:string -> server:string -> user:(string * string option) option
-  -> path:string -> Json.t
-(** Nodes of network protocols.  [server] is ["HOST"], ["HOST:PORT"] or, for NBD,
-    ["unix:PATH"]; HOST may be an IPv6 address in brackets.  A
-    web server may want a user with a password. *)
+  -> path:string -> Json.t * string

@@ -8,8 +8,19 @@ open Printf
 
 open Gettext
 
+type reader =
+  | Qemu
+  | Libvirt
+
+type place = {
+  folder : string;
+  name : string;
+  reader : reader;
+}
+
 type remote = {
   node : Json.t;
+  uri : string;
   title : string;
   format : Image_format.t option;
 }
@@ -40,7 +51,8 @@ let hint reason =
   else None
 
 let qemu_img ~title ~read ~folder ~network arguments =
-  let rules = { Sandbox.read; write = [folder]; network; seconds } in
+  let rules =
+    { Sandbox.read; write = [folder]; network; processes = false; seconds } in
   let outcome =
     try Sandbox.run rules "qemu-img" arguments
     with Unix.Unix_error (code, _, _) ->
@@ -51,10 +63,25 @@ let qemu_img ~title ~read ~folder ~network arguments =
     let reason = reason outcome.errors in
     Failure.error ?hint:(hint reason) (f_"%s: cannot be read: %s") title reason
 
-let create ~title ~read ~folder ~network ~format ~node overlay =
-  qemu_img ~title ~read ~folder ~network
-    ["create"; "-q"; "-f"; "qcow2"; "-F"; Image_format.name format;
-     "-b"; Node.text node; overlay]
+(* What lies below an overlay. *)
+type below = {
+  title : string;               (* for messages *)
+  format : Image_format.t;
+  node : Json.t;
+  plain : string;               (* file name or URI *)
+}
+
+(* The size is found by the node, also where the plain name will be read: that
+ * of a disk that a running guest has locked could not be opened.
+ *)
+let create { folder; reader; _ } ~read ~network below overlay =
+  let qemu_img = qemu_img ~title:below.title ~read ~folder ~network in
+  let format = ["-F"; Image_format.name below.format] in
+  qemu_img (["create"; "-q"; "-f"; "qcow2"; "-b"; Node.text below.node]
+            @ format @ [overlay]);
+  if reader = Libvirt then
+    qemu_img (["rebase"; "-q"; "-u"; "-f"; "qcow2"; "-b"; below.plain]
+              @ format @ [overlay])
 
 (* A name that JSON does not have, or that is too long for a header, gets a link
  * that is neither.
@@ -74,18 +101,21 @@ let nameable ~link (element : Chain.element) =
 (* From the bottom up, an overlay over each, since the header of one has no room
  * for the nodes of all.
  *)
-let over_chain ~folder ~name { Chain.top; backing; _ } =
+let over_chain place { Chain.top; backing; _ } =
   let elements = top :: backing in
-  let read = List.map (fun { Chain.file; _ } -> file) elements in
-  let cover (below, number) element =
+  let read =
+    place.folder :: List.map (fun { Chain.file; _ } -> file) elements in
+  let cover (overlay_below, number) element =
     let path suffix =
-      Filename.concat folder (sprintf "%s.%d%s" name number suffix) in
+      Filename.concat place.folder
+        (sprintf "%s.%d%s" place.name number suffix) in
     let overlay = path ".qcow2" in
     let { Chain.file = title; format; _ } = element in
-    let place = Node.local (nameable ~link:(path ".link") element) in
-    let backing = Option.map Node.overlay_file below in
-    create ~title ~read:(folder :: read) ~folder ~network:false ~format
-      ~node:(Node.image ?backing format place) overlay;
+    let element = nameable ~link:(path ".link") element in
+    let backing = Option.map Node.overlay_file overlay_below in
+    let node = Node.image ?backing format (Node.local element) in
+    create place ~read ~network:false
+      { title; format; node; plain = element.file } overlay;
     Some overlay, number + 1 in
   match List.fold_left cover (None, 0) (List.rev elements) with
   | Some overlay, _ -> overlay
@@ -97,7 +127,8 @@ let fetch ~folder ~title node file =
     ["dd"; "-f"; "raw"; "-O"; "raw"; "bs=64k"; "count=4";
      "if=" ^ Node.text (Node.image Raw (Server node)); "of=" ^ file]
 
-let format_of_remote ~folder ~name { node; title; format } =
+let format_of_remote { folder; name; _ } (remote : remote) =
+  let { node; title; format; _ } : remote = remote in
   match format with
   | Some Raw -> Image_format.Raw
   | Some _ | None ->
@@ -111,10 +142,11 @@ let format_of_remote ~folder ~name { node; title; format } =
        Chain.check_alone title format read;
        format)
 
-let over_remote ~folder ~name remote =
-  let { node; title; _ } = remote in
-  let format = format_of_remote ~folder ~name remote in
-  let overlay = Filename.concat folder (name ^ ".qcow2") in
-  create ~title ~read:[] ~folder ~network:true ~format
-    ~node:(Node.image format (Server node)) overlay;
+let over_remote place (remote : remote) =
+  let { node; uri; title; _ } : remote = remote in
+  let format = format_of_remote place remote in
+  let overlay = Filename.concat place.folder (place.name ^ ".qcow2") in
+  create place ~read:[] ~network:true
+    { title; format; node = Node.image format (Server node); plain = uri }
+    overlay;
   overlay

@@ -8,20 +8,34 @@
     but them.  What libguestfs is given afterwards is an overlay: its format is
     known, and it names all that lies below. *)
 
-val over_chain : folder:string -> name:string -> Chain.t -> string
-(** Make overlays in this folder, whose names begin with [name]; the result is the
-    one to be used.  Raises {!Failure.Error}. *)
+(** Who opens the overlay? *)
+type reader =
+  | Qemu                        (** is told all files and formats by the overlay *)
+  | Libvirt                     (** knows no formats in JSON: it is told the file
+                                    and the format below the overlay, and finds the
+                                    rest by the same headers *)
+
+(** Where overlays are made: in [folder], under names that begin with [name]. *)
+type place = {
+  folder : string;
+  name : string;
+  reader : reader;
+}
+
+val over_chain : place -> Chain.t -> string
+(** Make overlays; the result is the one to be used.  Raises {!Failure.Error}. *)
 
 (** An image on a server. *)
 type remote = {
   node : Json.t;                (** see {!Node} *)
+  uri : string;                 (** the same, see {!Node} *)
   title : string;               (** for messages *)
   format : Image_format.t option;
 }
 
-val over_remote : folder:string -> name:string -> remote -> string
+val over_remote : place -> remote -> string
 (** The same.  Without [format], it is found out.  The image may name no other
     file. *)
 
-val format_of_remote : folder:string -> name:string -> remote -> Image_format.t
+val format_of_remote : place -> remote -> Image_format.t
 (** Its format, given or found out, after the same check. *)

@@ -284,13 +284,13 @@ let test_overlays () =
     qemu_img ["convert"; "-f"; "qcow2"; "-O"; "raw"; overlay; raw];
     Chain.with_file raw (fun read ->
       Testing.text overlay expected (read 0L (String.length expected))) in
-  in_folder (fun folder ->
+  let overlays folder reader =
     create "raw" "base.img";
     write_file "text" ("the text below" ^ String.make 4096 '\000');
     qemu_img ["dd"; "-f"; "raw"; "-O"; "raw"; "bs=4096"; "count=1"; "if=text";
               "of=base.img"];
     let over name chain =
-      let overlay = Overlay.over_chain ~folder ~name chain in
+      let overlay = Overlay.over_chain { folder; name; reader } chain in
       reads overlay "the text below" in
     over "plain" (Chain.walk ~format:Raw "base.img");
     on_top "base.img" ~backing_format:"raw" "one";
@@ -306,31 +306,36 @@ let test_overlays () =
       path) "" (String.split_on_char '/' deep) |> ignore;
     let long = deep ^ "/base.img" in
     Sys.rename "base.img" long;
-    over "long" (Chain.walk ~format:Raw long))
+    over "long" (Chain.walk ~format:Raw long) in
+  in_folder (fun folder -> overlays folder Overlay.Qemu);
+  in_folder (fun folder -> overlays folder Overlay.Libvirt)
 
 let test_nodes () =
-  let is name expected node =
-    Testing.text name ("json:" ^ expected) (Node.text node) in
+  let is name json uri (node, found) =
+    Testing.text name ("json:" ^ json) (Node.text node);
+    Testing.text (name ^ ": URI") uri found in
+  let user = Some ("u@x", None) in
   is "nbd"
     {|{"driver": "nbd", "server": {"type": "inet", "host": "h", "port": "10809"}}|}
-    (Node.nbd ~server:"h" ~export:"");
+    "nbd://h/" (Node.nbd ~server:"h" ~export:"");
   is "nbd, IPv6"
     {|{"driver": "nbd", "server": {"type": "inet", "host": "::1", "port": "5"}, "export": "e"}|}
-    (Node.nbd ~server:"[::1]:5" ~export:"e");
+    "nbd://[::1]:5/e" (Node.nbd ~server:"[::1]:5" ~export:"e");
   is "nbd, IPv6 without a port"
     {|{"driver": "nbd", "server": {"type": "inet", "host": "fe80::1", "port": "10809"}}|}
-    (Node.nbd ~server:"[fe80::1]" ~export:"");
+    "nbd://[fe80::1]/" (Node.nbd ~server:"[fe80::1]" ~export:"");
   is "nbd, a socket"
     {|{"driver": "nbd", "server": {"type": "unix", "path": "/run/a b"}}|}
+    "nbd+unix:///?socket=/run/a%20b"
     (Node.nbd ~server:"unix:/run/a b" ~export:"");
   is "ssh"
-    {|{"driver": "ssh", "server": {"host": "h", "port": "22"}, "path": "/d", "user": "u"}|}
-    (Node.ssh ~server:"h" ~user:(Some "u") ~path:"/d");
-  is "http"
-    {|{"driver": "https", "url": "https://u%40x@h:80/a%20b%3Fc"}|}
-    (Node.http ~scheme:"https" ~server:"h:80" ~user:(Some ("u@x", None))
-       ~path:"/a b?c");
+    {|{"driver": "ssh", "server": {"host": "h", "port": "22"}, "path": "/d", "user": "u@x"}|}
+    "ssh://u%40x@h/d" (Node.ssh ~server:"h" ~user ~path:"/d");
+  is "http" {|{"driver": "https", "url": "https://u%40x@h:80/a%20b%3Fc"}|}
+    "https://u%40x@h:80/a%20b%3Fc"
+    (Node.http ~scheme:"https" ~server:"h:80" ~user ~path:"/a b?c");
   is "http with a password" {|{"driver": "http", "url": "http://u:p%3A%2F@h/"}|}
+    "http://u:p%3A%2F@h/"
     (Node.http ~scheme:"http" ~server:"h" ~user:(Some ("u", Some "p:/"))
        ~path:"/")
 

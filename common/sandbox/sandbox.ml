@@ -9,6 +9,7 @@ type rules = {
   read : string list;
   write : string list;
   network : bool;
+  processes : bool;
   seconds : float;
 }
 
@@ -25,6 +26,7 @@ type child = {
   readable : string array;
   writable : string array;
   with_network : bool;
+  with_processes : bool;
   stderr : Unix.file_descr;
 } [@@warning "-unused-field"] (* C uses them *)
 
@@ -102,6 +104,7 @@ let run rules program arguments =
               else of_program program @ system @ rules.read);
           writable = Array.of_list ("/dev/null" :: rules.write);
           with_network = rules.network;
+          with_processes = rules.processes;
           stderr = writing;
         }) in
     let errors = Buffer.create 256 in

@@ -6,9 +6,9 @@
 
     The program may read what the system needs to run programs (libraries below
     [/usr] and the like) and the files that are named; write below the folders
-    that are named; and make no socket unless it is allowed to.  Memory,
-    processor time and the time until it ends are bounded.  It gets no new
-    privileges and may trace nobody.
+    that are named; and make no socket and no process unless it is allowed to.
+    Memory, processor time and the time until it ends are bounded.  It gets no new
+    privileges and no open files, and may neither trace nor signal others.
 
     Sources: landlock(7), seccomp(2), seccomp_rule_add(3), setrlimit(2). *)
 
@@ -18,6 +18,7 @@ type rules = {
   network : bool;               (** may make sockets; then it may also read any
                                     file, since the libraries that connect want
                                     names, keys and certificates *)
+  processes : bool;             (** may start others, which may outlive it *)
   seconds : float;              (** until it must have ended *)
 }
 

@@ -5,7 +5,8 @@
  *)
 
 let rules = {
-  Sandbox.read = []; write = []; network = false; seconds = 30.;
+  Sandbox.read = []; write = []; network = false; processes = true;
+  seconds = 30.;
 }
 
 let shell ?(rules = rules) script = Sandbox.run rules "sh" ["-c"; script]
@@ -98,6 +99,34 @@ let test_limits () =
   Testing.is_true "it was ended" (outcome.status = Unix.WSIGNALED Sys.sigkill);
   Testing.is_true "soon" (Unix.gettimeofday () -. started < 60.)
 
+let test_others () =
+  let alone = { rules with processes = false } in
+  fails "another process" (shell ~rules:alone "ls; exit 0");
+  works "a thread"
+    (Sandbox.run alone "perl" ["-e"; "exit 0"]);
+  let victim = Unix.create_process "sleep" [| "sleep"; "600" |]
+                 Unix.stdin Unix.stdout Unix.stderr in
+  fails "a signal to another process"
+    (shell (Printf.sprintf "kill -KILL %d" victim));
+  Testing.is_true "it still runs"
+    (fst (Unix.waitpid [Unix.WNOHANG] victim) = 0);
+  Unix.kill victim Sys.sigkill;
+  ignore (Unix.waitpid [] victim);
+  let outcome = Sandbox.run rules "bash" ["-c"; "kill -ABRT $$; exit 0"] in
+  Testing.is_true "nor to itself by its number" (Sandbox.succeeded outcome);
+  Testing.is_true "it may end itself"
+    ((Sandbox.run rules "perl"
+        ["-e"; "require POSIX; POSIX::abort()"]).status
+     = Unix.WSIGNALED Sys.sigabrt)
+
+(* A descriptor that this process has, and would give to any program. *)
+let test_descriptors () =
+  let given, other = Unix.pipe ~cloexec:false () in
+  fails "a descriptor of ours"
+    (shell (Printf.sprintf "cat <&%d" (Obj.magic given : int)));
+  Unix.close given;
+  Unix.close other
+
 let test_privileges () =
   fails "another namespace" (shell "unshare --user true");
   let outcome =
@@ -111,5 +140,7 @@ let () =
   test_files ();
   test_network ();
   test_limits ();
+  test_others ();
+  test_descriptors ();
   test_privileges ();
   Testing.finish ()
