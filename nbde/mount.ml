@@ -53,16 +53,14 @@ let check_fuse () =
      fail fuse_device code
        ~hint:(s_"FUSE is needed to mount: is the kernel's module fuse loaded?")
 
-let check_pid_file name =
-  let folder = Filename.dirname name in
-  try Unix.access folder [Unix.W_OK; Unix.X_OK]
-  with Unix.Unix_error (code, _, _) -> fail folder code
+let in_pid_file f =
+  try f () with Pidfile.Error message -> Appliance.error "%s" message
 
 let check settings =
   let directory = check_directory settings.directory in
   check_fuse ();
   let pid_file = Option.map Files.absolute settings.pid_file in
-  Option.iter check_pid_file pid_file;
+  in_pid_file (fun () -> Option.iter Pidfile.check pid_file);
   { settings with directory; pid_file }
 
 let session settings background =
@@ -86,24 +84,11 @@ let mount { settings = { places; writable; directory; _ }; _ } g findings =
     if places = [] then Filesystems.of_guest g findings else places in
   Filesystems.mount g ~writable places
 
-(* Whole or not at all, in the place of an old one. *)
-let write_pid_file session file =
+let write_pid_file { janitor; _ } file =
   let pid = Unix.getpid () in
-  let temporary = Printf.sprintf "%s.%d" file pid in
-  Janitor.remove session.janitor temporary;
-  Janitor.remove_pid_file session.janitor file pid;
-  let channel =
-    open_out_gen [Open_wronly; Open_creat; Open_trunc] 0o644 temporary in
-  Fun.protect ~finally:(fun () -> close_out_noerr channel) (fun () ->
-    output_string channel (string_of_int pid ^ "\n");
-    close_out channel);
-  Sys.rename temporary file
-
-let remove_pid_file file =
-  try
-    if Mountpoint.lines file = [string_of_int (Unix.getpid ())] then
-      Sys.remove file
-  with Sys_error _ -> ()
+  Janitor.remove_pid_file janitor file pid;
+  in_pid_file (fun () ->
+    Pidfile.write ~made:(Janitor.remove janitor) file pid)
 
 let fuse_options settings =
   (* The guest's set-user-ID programs and devices are not this host's.  The
@@ -173,5 +158,5 @@ let serve session (g : Guestfs.guestfs) ~status =
   | Some _ | None -> ()
 
 let finish { settings = { pid_file; _ }; janitor; _ } =
-  Option.iter remove_pid_file pid_file;
+  Option.iter (fun file -> Pidfile.remove file (Unix.getpid ())) pid_file;
   Janitor.finish janitor

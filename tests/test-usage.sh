@@ -87,6 +87,10 @@ refused 'disk.img: is not a directory' --mount disk.img
 refused 'full: is not empty' --mount full
 if [ -w /dev/fuse ]; then
   refused 'none: No such file' --mount mnt --pid-file none/p
+  ln -s full/file link
+  refused 'link: exists and is not a regular file' --mount mnt --pid-file link
+  refused 'disk.img: exists and is not a file with a process ID' \
+    --mount mnt --pid-file disk.img
   refused 'cannot be written by https' --mount mnt --rw \
     --format=raw -a https://example.com/disk.img
 fi

@@ -17,17 +17,10 @@ type order =
 
 type t = out_channel
 
-(* It may be that of another process by now. *)
-let remove_pid_file file pid =
-  match Mountpoint.lines file with
-  | [line] when line = string_of_int pid -> Files.remove file
-  | _ -> ()
-  | exception Sys_error _ -> ()
-
 let obey = function
   | Unmount { directory; before } -> Mountpoint.detach directory ~before
   | Remove path -> Files.remove path
-  | Remove_pid_file { file; pid } -> remove_pid_file file pid
+  | Remove_pid_file { file; pid } -> Pidfile.remove file pid
   | Unmounted | Finish -> ()
 
 let is_unmount = function
