@@ -65,7 +65,8 @@ let prepare command findings =
     Option.map with_key entry.key in
   let stdin =
     if List.mem stdin_word command then
-      Some (memory_file (fun fd -> Keyfile.write_lines fd entries))
+      Some (memory_file (fun fd ->
+        Keyfile.write_lines ~instead:keys_word fd entries))
     else None in
   { command; files = List.filter_map file entries; stdin }
 

@@ -8,9 +8,10 @@ open Printf
 
 open Gettext
 
-exception Error of string
+exception Error of { message : string; hint : string option }
 
-let error fmt = ksprintf (fun message -> raise (Error message)) fmt
+let error ?hint fmt =
+  ksprintf (fun message -> raise (Error { message; hint })) fmt
 
 type entry = {
   device : string;
@@ -47,14 +48,17 @@ let write_text fd text =
 (* Lines that are not asked for do no harm at the end, where they are never
  * read; before it they would be taken for the key of another device.
  *)
-let write_lines fd entries =
+let write_lines ~instead fd entries =
   let asked, others = List.partition (fun e -> rank e <> None) entries in
   let missing = List.filter (fun entry -> Option.is_none entry.key) asked in
   (match missing with
    | [] -> ()
    | { device; _ } :: _ ->
-      error (f_"%s has no key, so the lines of the keys after it would be \
-                taken for others") device);
+      error
+        ~hint:(sprintf (f_"Give its key by --key %s:file:FILE, or use %s, \
+                           which can do without it.") device instead)
+        (f_"%s has no key, so the lines of the keys after it would be taken \
+            for others") device);
   let asked = List.stable_sort (fun a b -> compare (rank a) (rank b)) asked in
   let write_line i key =
     if i > 0 then write_text fd "\n";
@@ -71,7 +75,9 @@ let lines = {
   name = "lines";
   summary = s_"one key a line";
   carries = is_of_line;
-  shape = One_file write_lines;
+  shape =
+    One_file
+      (write_lines ~instead:"--output-keys-format dir|args|secret|json");
 }
 
 (* Devices that share a key share its number: pairs of entry and number, in
@@ -353,8 +359,8 @@ let write { file; format; force } entries =
     | One_file write when file = "-" -> write Unix.stdout entries
     | One_file write -> write_file ~force file (fun fd -> write fd entries)
   with
-  | Error message ->
-     error (f_"%s was not written: %s")
+  | Error { message; hint } ->
+     error ?hint (f_"%s was not written: %s")
        (if file = "-" then s_"standard output" else file) message
   | Unix.Unix_error (code, _, _) ->
      Signals.check ();

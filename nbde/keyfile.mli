@@ -4,7 +4,7 @@
 
 (** [--output-keys]: write the recovered keys for another program. *)
 
-exception Error of string
+exception Error of { message : string; hint : string option }
 
 (** A device and its key, if it was recovered. *)
 type entry = {
@@ -33,8 +33,9 @@ type format = {
 
 val lines : format
 
-val write_lines : Unix.file_descr -> entry list -> unit
-(** In the format [lines].  Raises {!Error} before anything is written. *)
+val write_lines : instead:string -> Unix.file_descr -> entry list -> unit
+(** In the format [lines].  Raises {!Error} before anything is written;
+    [instead] is what a hint then names that needs no key of every device. *)
 
 val check_carried : format -> entry -> unit
 (** Can the key of an entry, if it has one, be written so?  Raises

@@ -50,6 +50,31 @@ let print_error (message, hint) =
   Messages.error "%s" message;
   Option.iter (Messages.hint "%s") hint
 
+(* One line for whatever went wrong, and what to try. *)
+let describe = function
+  | Uri.Error message | Keys.Error message | Sys_error message -> message, None
+  | Appliance.Error { message; hint } | Servers.Error { message; hint }
+  | Keyfile.Error { message; hint } -> message, hint
+  | Clevis.Error { line; hint; _ } -> line, hint
+  | Guestfs.Error message ->
+     sprintf (f_"libguestfs: %s") (Guestfs_error.line message), None
+  | Unix.Unix_error (code, call, argument) ->
+     sprintf "%s %s: %s" call argument (Unix.error_message code), None
+  | Out_of_memory -> s_"out of memory", None
+  | e -> sprintf (f_"internal error: %s") (Printexc.to_string e), None
+
+(* What is known of the disk is reported whatever goes wrong afterwards: the
+ * error is part of it.  The other steps are done as far as they can be.
+ *)
+let attempt (found : Document.t) ~otherwise step =
+  try step found
+  with e when Signals.received () = None ->
+    let error = describe e in
+    print_error error;
+    otherwise, { found with errors = found.errors @ [error];
+                            status = if found.status = 0 then 1
+                                     else found.status }
+
 let export policy findings ~replace { Servers.exchanged; state } =
   let { Export.lines; errors; status } = Export.collect policy findings in
   List.iter print_error errors;
@@ -103,23 +128,35 @@ let print_failures findings =
   List.iter (Messages.info "%s") (Report.unbound findings);
   errors
 
-(* Why a device has no key was said before, and decides the exit status. *)
-let write_keys target findings status =
-  match Keyfile.write target (Keyfile.entries findings) with
-  | () -> status
-  | exception Keyfile.Error message when status <> 0 ->
-     Messages.error "%s" message;
-     status
+let inspect (c : Cmdline.t) g (found : Document.t) =
+  let inspection =
+    if c.inspect then
+      Some (Inspect.gather g found.findings (wanted c)
+              ~partial:(Report.exit_status found.findings <> 0))
+    else None in
+  (), { found with inspection }
+
+let write_keys (c : Cmdline.t) (found : Document.t) =
+  Option.iter (fun target ->
+    Timing.step Output (fun () ->
+      Keyfile.write target (Keyfile.entries found.findings))) c.output_keys;
+  (), found
+
+let forget (c : Cmdline.t) (found : Document.t) =
+  if found.status = 0 then Servers.forget c.servers;
+  (), found
+
+let prepare (c : Cmdline.t) (found : Document.t) =
+  match c.run with
+  | Some command when found.status = 0 ->
+     Some (Handover.prepare command found.findings), found
+  | Some _ | None -> None, found
 
 (* Mount in the appliance; did that succeed? *)
-let mount session g (found : Document.t) =
-  match Timing.step Mount (fun () -> Mount.mount session g found.findings) with
-  | () -> found, true
-  | exception Appliance.Error { message; hint } ->
-     print_error (message, hint);
-     { found with errors = found.errors @ [message, hint];
-                  status = if found.status = 0 then 1 else found.status },
-     false
+let mount session g found =
+  attempt found ~otherwise:false (fun found ->
+    Timing.step Mount (fun () -> Mount.mount session g found.findings);
+    true, found)
 
 (* All that asks, opens and prints. *)
 let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
@@ -127,30 +164,19 @@ let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
     check_locked_memory ();
-    let asked, found =
-      ask c policy
-        { actions = Cmdline.actions c; findings; preflight = None;
-          inspection = None; requests = None; errors = [];
-          status = Report.exit_status findings } in
-    let inspection =
-      if c.inspect then
-        Some (Inspect.gather g findings (wanted c)
-                ~partial:(Report.exit_status findings <> 0))
-      else None in
-    let found = { found with inspection } in
+    let found =
+      { Document.actions = Cmdline.actions c; findings; preflight = None;
+        inspection = None; requests = None; errors = [];
+        status = Report.exit_status findings } in
+    let asked, found = attempt found ~otherwise:[] (ask c policy) in
+    let (), found = attempt found ~otherwise:() (inspect c g) in
     if c.output_format = Text then print_texts c found asked;
     let errors = print_failures findings in
-    let status =
-      match c.output_keys with
-      | Some target ->
-         Timing.step Output (fun () -> write_keys target findings found.status)
-      | None -> found.status in
-    if status = 0 then Servers.forget c.servers;
-    let handover =
-      match c.run with
-      | Some command when status = 0 -> Some (Handover.prepare command findings)
-      | Some _ | None -> None in
-    { found with errors = found.errors @ errors; status }, handover)
+    let found = { found with errors = found.errors @ errors } in
+    let (), found = attempt found ~otherwise:() (write_keys c) in
+    let (), found = attempt found ~otherwise:() (forget c) in
+    let handover, found = attempt found ~otherwise:None (prepare c) in
+    found, handover)
 
 let report (c : Cmdline.t) (found : Document.t) =
   (match c.output_format with
@@ -166,7 +192,7 @@ let report (c : Cmdline.t) (found : Document.t) =
 let serve (c : Cmdline.t) policy plan session g =
   let found, _ = work c policy plan g in
   Keys.release plan.keys;
-  let found, mounted = mount session g found in
+  let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
   if mounted then Mount.serve session g ~status;
@@ -212,23 +238,11 @@ let usage_advice =
   sprintf (f_"Try '%s --help' or consult %s(1) for more information.")
     Package.name Package.name
 
-(* One line for whatever went wrong. *)
 let explain = function
   | Options.Error error ->
      Messages.error "%s" (Options.error_message error);
      eprintf "%s\n%!" usage_advice
-  | Uri.Error message | Keyfile.Error message | Keys.Error message
-  | Sys_error message ->
-     Messages.error "%s" message
-  | Appliance.Error { message; hint } | Servers.Error { message; hint } ->
-     print_error (message, hint)
-  | Clevis.Error { line; hint; _ } -> print_error (line, hint)
-  | Guestfs.Error message ->
-     Messages.error (f_"libguestfs: %s") (Guestfs_error.line message)
-  | Unix.Unix_error (code, call, argument) ->
-     Messages.error "%s %s: %s" call argument (Unix.error_message code)
-  | Out_of_memory -> Messages.error (f_"out of memory")
-  | e -> Messages.error (f_"internal error: %s") (Printexc.to_string e)
+  | e -> print_error (describe e)
 
 let main () =
   Process.open_standard_files ();
