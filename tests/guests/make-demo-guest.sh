@@ -115,8 +115,9 @@ if [ "$(cat "$dir/made-by" 2>/dev/null)" != "$key" ]; then
   echo "$key" > "$dir/made-by"
 fi
 if [ ! -s "$dir/port" ]; then
-  url=$("$here/serve-tang.sh" "$dir/tang" 0 "$dir/tang.pid")
-  trap '"$here/serve-tang.sh" --stop "$dir/tang.pid"' EXIT
+  # Not a name that somebody else would take for a server that goes on.
+  url=$("$here/serve-tang.sh" "$dir/tang" 0 "$dir/bind.pid")
+  trap '"$here/serve-tang.sh" --stop "$dir/bind.pid"' EXIT
   bind_disk "$url"
   echo "${url##*:}" > "$dir/port.new"
   mv "$dir/port.new" "$dir/port"
