@@ -17,7 +17,7 @@ requires_libvirtd ()
 #   start_libvirtd FILE      that is to be read by that user
 start_libvirtd ()
 {
-  local kvm_group libvirtd
+  local kvm_group libvirtd file
 
   # What root makes is not for everybody: so much is up to whoever calls the
   # tool.
@@ -32,10 +32,16 @@ start_libvirtd ()
   [ ! -e /dev/kvm ] || kvm_group=$(stat -c %g /dev/kvm)
   export LIBGUESTFS_BACKEND_SETTINGS=force_tcg
 
-  # A copy, since there may be no folder for libvirt in it.
-  cp -a /etc etc
-  rm -rf etc/libvirt
-  mkdir -p etc/libvirt
+  # The folder that the daemon reads is there only where libvirt was once
+  # installed as a whole: it gets an /etc that has it, and where all else leads to
+  # the real one.
+  mkdir real-etc etc etc/libvirt
+  for file in /etc/* /etc/.[!.]*; do
+    case ${file##*/} in
+      libvirt | passwd | group | '*' | '.[!.]*') ;;
+      *) ln -s "$PWD/real-etc/${file##*/}" etc/ ;;
+    esac
+  done
   cat > etc/libvirt/qemu.conf <<END
 user = "$libvirt_user"
 group = "+$kvm_group"
@@ -51,6 +57,7 @@ auth_unix_rw = "none"
 END
   mkdir -m 711 sockets
   # The daemon wants its usual user, too, which another package makes.
+  cp /etc/passwd /etc/group etc/
   id libvirt-qemu >/dev/null 2>&1 || id qemu >/dev/null 2>&1 || {
     echo 'libvirt-qemu:x:64055:64055::/nonexistent:/bin/false' >> etc/passwd
     printf '%s:x:64055:\n' libvirt-qemu kvm >> etc/group
@@ -61,6 +68,7 @@ END
     for folder in /run /var/lib /var/cache /var/log; do
       mount -t tmpfs -o mode=755 none $folder
     done
+    mount --rbind /etc real-etc
     mount --bind etc /etc
     exec libvirtd --config /etc/libvirt/libvirtd.conf' \
     > libvirtd.log 2>&1 </dev/null &
