@@ -556,6 +556,9 @@ explain (const struct http_transfer *t, CURLcode result,
                       _("the reply is larger than %llu bytes"),
                       BOUND_REPLY_BODY);
     break;
+#if LIBCURL_VERSION_NUM >= 0x080600
+  case CURLE_TOO_LARGE:
+#endif
   case CURLE_OUT_OF_MEMORY:
     explain_memory (t, err);
     break;

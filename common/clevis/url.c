@@ -21,6 +21,13 @@
 #include "gettext-compat.h"
 #include "url.h"
 
+/* Since curl 8.8 an empty query ("http://host/?") is only told to those who ask
+ * for it.
+ */
+#ifndef CURLU_GET_EMPTY
+#define CURLU_GET_EMPTY 0
+#endif
+
 static void
 cleanup_curlu (CURLU **u)
 {
@@ -45,7 +52,7 @@ get_part (CURLU *u, CURLUPart part, unsigned flags)
 static bool
 has_part (CURLU *u, CURLUPart part)
 {
-  CLEANUP_FREE char *value = get_part (u, part, 0);
+  CLEANUP_FREE char *value = get_part (u, part, CURLU_GET_EMPTY);
 
   return value != NULL;
 }
