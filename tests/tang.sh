@@ -126,6 +126,33 @@ make_cert ()
     fail "openssl: $(cat openssl.log)"
 }
 
+# A certificate that was good until yesterday.  OpenSSL 3.5 makes none that
+# ends before it begins, and openssl x509 takes dates only since 3.4.
+#   make_expired_cert CA NAME SUBJECT-ALT-NAME
+make_expired_cert ()
+{
+  make_cert "$@"
+  cat > ca.conf <<END
+[ca]
+default_ca = the_ca
+[the_ca]
+database = ca.index
+new_certs_dir = .
+default_md = sha256
+rand_serial = yes
+policy = names
+[names]
+commonName = supplied
+END
+  : > ca.index
+  openssl ca -batch -notext -config ca.conf \
+    -cert "$1.pem" -keyfile "$1.key" -in "$2.csr" -out "$2.pem" \
+    -startdate "$(date -u -d '2 days ago' +%Y%m%d%H%M%SZ)" \
+    -enddate "$(date -u -d '1 day ago' +%Y%m%d%H%M%SZ)" \
+    -extfile <(echo "subjectAltName=$3") 2> openssl.log ||
+    fail "openssl: $(cat openssl.log)"
+}
+
 # A server that passes what comes by TLS on to a port:
 #   start_tls NAME CERTIFICATE PORT [SOCAT-OPTION]
 start_tls ()

@@ -12,7 +12,7 @@ make_ca ca
 make_ca stranger
 make_cert ca good DNS:tang.invalid,IP:127.0.0.1
 make_cert ca wrong DNS:other.invalid
-make_cert ca old DNS:tang.invalid -days -1
+make_expired_cert ca old DNS:tang.invalid
 make_cert stranger unknown DNS:tang.invalid
 make_cert ca client DNS:client.invalid
 make_cert stranger intruder DNS:client.invalid
