@@ -57,6 +57,10 @@ let configure (g : Guestfs.guestfs) settings =
   g#set_program Package.name;
   if settings.verbose then g#set_verbose true;
   if settings.trace then g#set_trace true;
+  (* It would have a copy of this process for as long as the appliance lives, and
+   * the janitor does what it is for.
+   *)
+  g#set_recovery_proc false;
   g#set_network settings.network;
   (* What is written to an overlay need not reach it. *)
   g#set_autosync settings.writable;
@@ -85,11 +89,13 @@ let no_launch_hint g =
 
 exception Kvm_fails
 
-(* The handle has read TMPDIR when it was made; the programs have not. *)
+(* The handle has read it when it was made; the programs have not. *)
+let folder_variable = "TMPDIR"
+
 let launch (g : Guestfs.guestfs) folder =
   Messages.message (f_"Starting the appliance");
   Console.listening g @@ fun console ->
-  try Process.with_variable "TMPDIR" folder g#launch
+  try Process.with_variable folder_variable folder g#launch
   with Guestfs.Error message ->
     Signals.check ();
     if Kvm.is_to_blame g then raise Kvm_fails;
@@ -100,6 +106,8 @@ let launch (g : Guestfs.guestfs) folder =
       (f_"the appliance did not start: %s%s (-v -x shows more)")
       (Guestfs_error.line message) last
 
+let socket = "guestfsd.sock"
+
 (* The socket of the appliance is in a folder of its own, made by libguestfs,
  * which does not tell: /proc/net/unix has lines "ADDRESS ... INODE PATH".
  *)
@@ -109,26 +117,26 @@ let socket_folders () =
     match List.rev (String.split_on_char ' ' line) with
     | path :: inode :: _
          when List.mem ("socket:[" ^ inode ^ "]") ours
-              && Filename.basename path = "guestfsd.sock" ->
+              && Filename.basename path = socket ->
        Some (Filename.dirname path)
     | _ -> None in
   List.filter_map folder (Mountpoint.lines "/proc/net/unix")
 
 exception Too_small of Memory.need
 
-let launched ?janitor settings guest f =
+let launched ~janitor ~lasting settings guest f =
   Signals.spare_children false;
   let g =
     try new Guestfs.guestfs ()
     with Guestfs.Error message -> error "%s" (Guestfs_error.line message) in
-  let remove_if_killed folder =
-    Option.iter (fun janitor -> Janitor.remove janitor folder) janitor in
   let folder =
     try make_folder g
     with e ->
       g#close ();
       raise e in
-  remove_if_killed folder;
+  Janitor.remove janitor folder;
+  Janitor.end_programs janitor ~socket
+    { variable = folder_variable; value = folder };
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
     Signals.spare_children true;
@@ -138,16 +146,16 @@ let launched ?janitor settings guest f =
     Timing.step Launch (fun () ->
       g#set_tmpdir (Some folder);
       (* A mount outlives ^C and the end of the terminal, and so must qemu. *)
-      g#set_pgroup (Option.is_some janitor);
+      g#set_pgroup lasting;
       configure g settings;
       Drives.add g ~folder ~writable:settings.writable guest;
       Signals.check ();
       launch g folder);
-    List.iter remove_if_killed (socket_folders ());
+    List.iter (Janitor.remove janitor) (socket_folders ());
     f g)
 
-let rec with_launched ?janitor settings guest f =
-  try launched ?janitor settings guest f
+let rec with_launched ~janitor ~lasting settings guest f =
+  try launched ~janitor ~lasting settings guest f
   with
   | Kvm_fails ->
      Messages.warning
@@ -155,11 +163,12 @@ let rec with_launched ?janitor settings guest f =
            is emulated, which is slower") Kvm.device;
      Messages.debug "to do so at once, set %s=%s" Kvm.variable Kvm.emulate;
      Process.with_variable Kvm.variable Kvm.emulate (fun () ->
-       with_launched ?janitor settings guest f)
+       with_launched ~janitor ~lasting settings guest f)
   | Too_small need ->
      (match Memory.missing need ~available:(Memory.available ()) with
       | Some (message, hint) -> error ~hint "%s" message
       | None -> ());
      Messages.message (f_"%s: starting again with %d MiB") (Memory.reason need)
        need.memsize;
-     with_launched ?janitor { settings with memsize = Some need.memsize } guest f
+     with_launched ~janitor ~lasting
+       { settings with memsize = Some need.memsize } guest f

@@ -31,10 +31,12 @@ exception Too_small of Memory.need
 (** To be raised by the function that {!with_launched} runs. *)
 
 val with_launched :
-  ?janitor:Janitor.t -> settings -> Types.guest -> (Guestfs.guestfs -> 'a)
-  -> 'a
+  janitor:Janitor.t -> lasting:bool -> settings -> Types.guest
+  -> (Guestfs.guestfs -> 'a) -> 'a
 (** Launch with the disks added, run the function, and close the handle whatever
-    happens.  The [janitor] is told of all temporary files.  If the function
+    happens.  The [janitor] is told of the appliance and of all temporary files.
+    If it is [lasting], ^C at the terminal that it was started from does not end
+    the appliance.  If the function
     raises {!Too_small}, all this is done again with the memory that is needed,
     if the host has that.  Raises {!Error}, {!Signals.Interrupted}. *)
 

@@ -90,9 +90,22 @@ let logical_volumes (g : Guestfs.guestfs) ~rescan =
   )
   else []
 
+type headers = {
+  detached : (string * string) list;
+  mutable read : Clevis.Luks.t list;
+}
+
+let headers detached = { detached; read = [] }
+let detached { detached; _ } = detached
+
+let release headers =
+  List.iter Clevis.Luks.release headers.read;
+  headers.read <- []
+
 (* Load a header of size bytes, or None if it is not LUKS. *)
-let load ~device ~size fetch =
+let load headers ~device ~size fetch =
   let luks = Clevis.Luks.create ~device ~size in
+  headers.read <- luks :: headers.read;
   let rec loop () =
     match Clevis.Luks.next luks with
     | Not_luks -> None
@@ -115,7 +128,7 @@ let read_at fd offset length =
   Bytes.sub_string buf 0 filled
 
 (* A detached header, which is a file of this host. *)
-let read_detached (g : Guestfs.guestfs) kind name file =
+let read_detached (g : Guestfs.guestfs) headers (kind, name) file =
   let fail reason =
     raise (Appliance.Error {
       message = sprintf (f_"header of %s: %s: %s") name file reason;
@@ -125,7 +138,7 @@ let read_detached (g : Guestfs.guestfs) kind name file =
     let fd = Unix.openfile file [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
     Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
       let size = Unix.LargeFile.lseek fd 0L Unix.SEEK_END in
-      match load ~device:name ~size (read_at fd) with
+      match load headers ~device:name ~size (read_at fd) with
       | Some (luks, info) ->
          { name; kind; size = g#blockdev_getsize64 name; luks; info;
            detached = Some file }
@@ -214,7 +227,7 @@ type looked =
 (* A device that was formatted anew may keep a secondary LUKS2 header, whose
  * place the new contents has not reached yet: it is not looked for.
  *)
-let read_attached (g : Guestfs.guestfs) kind name =
+let read_attached (g : Guestfs.guestfs) headers (kind, name) =
   let first = read_first g name in
   match if begins_with_luks first then None else contents first with
   | Some contents ->
@@ -222,17 +235,17 @@ let read_attached (g : Guestfs.guestfs) kind name =
      if contents = lvm_label then Physical_volume else Other
   | None ->
      let size = g#blockdev_getsize64 name in
-     match load ~device:name ~size (reader g name first) with
+     match load headers ~device:name ~size (reader g name first) with
      | None -> Other
      | Some _ when is_left_over g name first -> Other
      | Some (luks, info) ->
         Luks { name; kind; size; luks; info; detached = None }
      | exception Clevis.Error _ when is_left_over g name first -> Other
 
-let read_header g headers (kind, name) =
-  match List.assoc_opt name headers with
-  | Some file -> Luks (read_detached g kind name file)
-  | None -> read_attached g kind name
+let read_header g headers device =
+  match List.assoc_opt (snd device) headers.detached with
+  | Some file -> Luks (read_detached g headers device file)
+  | None -> read_attached g headers device
 
 let look (g : Guestfs.guestfs) headers (kind, name) =
   Signals.check ();
@@ -258,7 +271,7 @@ let look (g : Guestfs.guestfs) headers (kind, name) =
 (* Logical volumes are asked for only where there is a physical one: LVM takes
  * long to start in the appliance.
  *)
-let scan g ~headers ~opened seen =
+let scan g headers ~opened seen =
   Timing.step Discover @@ fun () ->
   let is_new (_, name) = not (was_seen seen name) in
   let look_at candidates =

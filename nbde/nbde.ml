@@ -42,13 +42,17 @@ let depth (c : Cmdline.t) =
 let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; exchange; _ } = c.guest in
   List.iter (fun (_, file) -> Appliance.check_file file) headers;
-  { Unlock.depth = depth c; policy; exchange; headers;
+  { Unlock.depth = depth c; policy; exchange;
+    headers = Discover.headers headers;
     keys = Keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
 
 let print_error (message, hint) =
   Messages.error "%s" message;
   Option.iter (Messages.hint "%s") hint
+
+(* A fault of ours. *)
+exception Keys_left of int
 
 (* One line for whatever went wrong, and what to try. *)
 let describe = function
@@ -60,6 +64,8 @@ let describe = function
      sprintf (f_"libguestfs: %s") (Guestfs_error.line message), None
   | Unix.Unix_error (code, call, argument) ->
      sprintf "%s %s: %s" call argument (Unix.error_message code), None
+  | Keys_left bytes ->
+     sprintf (f_"internal error: %d bytes of keys were not released") bytes, None
   | Out_of_memory -> s_"out of memory", None
   | e -> sprintf (f_"internal error: %s") (Printexc.to_string e), None
 
@@ -159,8 +165,10 @@ let mount session g found =
     true, found)
 
 (* All that asks, opens and prints. *)
-let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
-  let finally () = Keys.release_held plan.keys in
+let work (c : Cmdline.t) (plan : Unlock.plan) g =
+  let finally () =
+    Keys.release_held plan.keys;
+    Discover.release plan.headers in
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
     check_locked_memory ();
@@ -168,7 +176,7 @@ let work (c : Cmdline.t) policy (plan : Unlock.plan) g =
       { Document.actions = Cmdline.actions c; findings; preflight = None;
         inspection = None; requests = None; errors = [];
         status = Report.exit_status findings } in
-    let asked, found = attempt found ~otherwise:[] (ask c policy) in
+    let asked, found = attempt found ~otherwise:[] (ask c plan.policy) in
     let (), found = attempt found ~otherwise:() (inspect c g) in
     if c.output_format = Text then print_texts c found asked;
     let errors = print_failures findings in
@@ -188,10 +196,21 @@ let report (c : Cmdline.t) (found : Document.t) =
   Messages.debug "%.3f s: %s" (Timing.total ()) (Timing.text ());
   found.status
 
+(* Of the user and of servers; those of devices are released by then. *)
+let release ({ keys; policy; _ } : Unlock.plan) =
+  Keys.release keys;
+  Clevis.Policy.release policy
+
+(* Is not one key left?  It is a fault of ours if there is. *)
+let check_released () =
+  let bytes = Clevis.memory_used () in
+  if bytes > 0 then raise (Keys_left bytes)
+
 (* The keys are wiped before the guest can be looked into. *)
-let serve (c : Cmdline.t) policy plan session g =
-  let found, _ = work c policy plan g in
-  Keys.release plan.keys;
+let serve (c : Cmdline.t) session plan g =
+  let found, _ = work c plan g in
+  release plan;
+  check_released ();
   let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
@@ -199,40 +218,42 @@ let serve (c : Cmdline.t) policy plan session g =
   status
 
 (* The appliance is closed by then: the command may need its memory, or start
- * one of its own.  Not one key is left here.
+ * one of its own.
  *)
 let hand_over (c : Cmdline.t) (found, handover) =
   let status = report c found in
+  check_released ();
   Option.fold ~none:status ~some:Handover.run handover
 
-let unlock (c : Cmdline.t) session =
+(* Launch, and do what is to be done with the appliance. *)
+let unlock (c : Cmdline.t) janitor ~lasting f =
   lock_memory ();
   let policy = Servers.policy c.servers in
-  Option.iter Keyfile.check_target c.output_keys;
-  Option.iter Handover.check_found c.run;
-  let guest = Guest_options.guest c.guest c.disks in
-  Appliance.check_guest c.appliance guest;
-  let plan = plan c policy in
-  Unlock.check_plan plan;
-  let release () = Keys.release plan.keys in
-  match session with
-  | Some session ->
-     Fun.protect ~finally:release (fun () ->
-       Appliance.with_launched ~janitor:(Mount.janitor session) c.appliance
-         guest (serve c policy plan session))
-  | None ->
-     hand_over c
-       (Fun.protect ~finally:release (fun () ->
-          Appliance.with_launched c.appliance guest (work c policy plan)))
+  let finally () = Clevis.Policy.release policy in
+  Fun.protect ~finally (fun () ->
+    Option.iter Keyfile.check_target c.output_keys;
+    Option.iter Handover.check_found c.run;
+    let guest = Guest_options.guest c.guest c.disks in
+    Appliance.check_guest c.appliance guest;
+    let plan = plan c policy in
+    Unlock.check_plan plan;
+    Fun.protect ~finally:(fun () -> release plan) (fun () ->
+      Appliance.with_launched ~janitor ~lasting c.appliance guest (f plan)))
 
+(* The janitor is there before the first key, and has none. *)
 let run (c : Cmdline.t) =
   set_messages c;
   match Option.map Mount.start c.mount with
   | Some (Front status) -> status
   | Some (Session session) ->
      Fun.protect ~finally:(fun () -> Mount.finish session) (fun () ->
-       unlock c (Some session))
-  | None -> unlock c None
+       unlock c (Mount.janitor session) ~lasting:true (serve c session))
+  | None ->
+     let janitor = Janitor.start () in
+     let finally () = Janitor.finish janitor in
+     hand_over c
+       (Fun.protect ~finally (fun () ->
+          unlock c janitor ~lasting:false (work c)))
 
 let usage_advice =
   sprintf (f_"Try '%s --help' or consult %s(1) for more information.")
@@ -254,6 +275,7 @@ let main () =
         | Print text -> print_string text; 0
         | Run c -> run c in
       flush stdout;
+      check_released ();
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1

@@ -4,6 +4,9 @@
  * Key files: what is in them, and that they appear complete or not at all.
  *)
 
+(* Before the first key. *)
+let () = ignore (Clevis.init ())
+
 let key_of text =
   let reading, writing = Unix.pipe ~cloexec:true () in
   ignore (Unix.write_substring writing text 0 (String.length text));
@@ -231,7 +234,6 @@ let test_json () =
       (read_file target.file))
 
 let () =
-  ignore (Clevis.init ());
   Signals.catch ();
   test_keys ();
   test_order ();

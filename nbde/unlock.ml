@@ -24,7 +24,7 @@ type plan = {
   exchange : exchange;
   keys : Keys.t;
   may_restart : bool;
-  headers : (string * string) list;
+  headers : Discover.headers;
 }
 
 (* One thread verifies keys one after another, while servers may still be
@@ -296,7 +296,7 @@ let open_devices g plan ~quick ~all taken devices =
 
 let rec rounds g plan ~quick ~all progress =
   let devices, refused, seen =
-    Discover.scan g ~headers:plan.headers ~opened:progress.taken
+    Discover.scan g plan.headers ~opened:progress.taken
       progress.seen in
   let taken, opened =
     open_devices g plan ~quick ~all progress.taken devices in
@@ -324,7 +324,7 @@ let check_headers seen headers =
   let check (device, _) =
     if not (Discover.was_seen seen device) then
       Messages.warning (f_"option --header: there is no device %s") device in
-  List.iter check headers
+  List.iter check (Discover.detached headers)
 
 let open_all g plan ~quick ~all =
   let so_far = { outcomes = []; refused = [] } in
@@ -335,7 +335,7 @@ let open_all g plan ~quick ~all =
 
 let look g plan judge =
   let devices, refused, seen =
-    Discover.scan g ~headers:plan.headers ~opened:[] Discover.nothing in
+    Discover.scan g plan.headers ~opened:[] Discover.nothing in
   check_headers seen plan.headers;
   { outcomes = judge devices; refused }
 

@@ -27,7 +27,7 @@ type plan = {
   keys : Keys.t;                (** for what no binding opens *)
   may_restart : bool;           (** was the memory of the appliance left to
                                     us? *)
-  headers : (string * string) list; (** see {!Discover.scan} *)
+  headers : Discover.headers;   (** the caller releases them *)
 }
 
 val check_plan : plan -> unit

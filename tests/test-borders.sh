@@ -85,11 +85,20 @@ only_http_uses_curl ()
     common/clevis/http.c common/clevis/url.c
 }
 
-only_secret_locks_memory ()
+only_pages_locks_memory ()
 {
-  c_files | lines \
-    '\<(m(un)?lock2?(all)?|madvise|(OPENSSL|CRYPTO)_secure_[a-z_]*) \(' \
-    common/clevis/secret.c
+  c_files | lines '\<(m(un)?lock2?(all)?|madvise) \(' common/clevis/pages.c
+}
+
+# Keys are in secrets, in JSON values and in OpenSSL's numbers: nobody else has an
+# arena, and nobody goes to OpenSSL's own.
+only_secret_has_an_arena ()
+{
+  c_files | lines '\<arena_(new|take|give) \(' \
+    common/clevis/arena.c common/clevis/arena.h \
+    common/clevis/secret.c common/clevis/secret-crypto.c
+  c_files | lines '\<((OPENSSL|CRYPTO)_secure_[a-z_]*|CRYPTO_set_mem_[a-z]*) \(' \
+    common/clevis/secret-crypto.c
 }
 
 library_knows_neither_ocaml_nor_guestfs ()
@@ -171,7 +180,8 @@ sources_are_tidy ()
 
 rules=(
   only_http_uses_curl
-  only_secret_locks_memory
+  only_pages_locks_memory
+  only_secret_has_an_arena
   library_knows_neither_ocaml_nor_guestfs
   library_neither_exits_nor_prints
   no_secret_in_ocaml
@@ -204,10 +214,12 @@ breaks ()
 
 breaks only_http_uses_curl common/clevis/pin.c '#include <curl/curl.h>'
 breaks only_http_uses_curl nbde/x-c.c '# include "curl/multi.h"'
-breaks only_secret_locks_memory common/clevis/luks.c '  mlock (p, n);'
-breaks only_secret_locks_memory common/mlclevis/clevis-c.c \
+breaks only_pages_locks_memory common/clevis/luks.c '  mlock (p, n);'
+breaks only_pages_locks_memory common/clevis/arena.c '  mlock2 (p, n, 0);'
+breaks only_secret_has_an_arena common/clevis/luks.c '  p = arena_take (a, n);'
+breaks only_secret_has_an_arena common/mlclevis/clevis-c.c \
   '  p = OPENSSL_secure_malloc (n);'
-breaks only_secret_locks_memory common/clevis/jwe.c '  CRYPTO_secure_free (p);'
+breaks only_secret_has_an_arena common/clevis/jwe.c '  CRYPTO_secure_free (p);'
 breaks library_knows_neither_ocaml_nor_guestfs common/clevis/luks.c \
   '#include <caml/mlvalues.h>'
 breaks library_knows_neither_ocaml_nor_guestfs common/clevis/luks.h \

@@ -110,6 +110,7 @@ struct calc {
   const struct curve *curve;
   const EC_GROUP *group;
   BN_CTX *ctx;
+  bool begun;
   bool exhausted;               /* no point is wrong, memory was short */
 };
 
@@ -120,6 +121,8 @@ calc_begin (struct calc *calc, const json_t *key)
 
   pthread_once (&once, make_groups);
   ERR_clear_error ();
+  secret_crypto_begin ();
+  calc->begun = true;
   calc->curve = find_curve (key);
   calc->group = calc->curve ? groups[calc->curve - curves] : NULL;
   calc->ctx = calc->group ? BN_CTX_secure_new () : NULL;
@@ -148,10 +151,12 @@ was_short_of_memory (const struct calc *calc)
 static void
 calc_end (struct calc *calc)
 {
-  if (calc->ctx == NULL)
-    return;
-  BN_CTX_end (calc->ctx);
-  BN_CTX_free (calc->ctx);
+  if (calc->ctx) {
+    BN_CTX_end (calc->ctx);
+    BN_CTX_free (calc->ctx);
+  }
+  if (calc->begun)
+    secret_crypto_end ();
 }
 
 #define CALC __attribute__ ((cleanup (calc_end))) struct calc

@@ -36,6 +36,7 @@ static bool
 derive (const struct secret *key, const char *hash, const unsigned char *salt,
         size_t salt_len, uint32_t iterations, unsigned char *digest, size_t len)
 {
+  SECRET_CRYPTO_SCOPE;
   const EVP_MD *md = EVP_get_digestbyname (hash);
 
   return md != NULL && len > 0 &&

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Locked memory: the secure heap of OpenSSL (mlock, MADV_DONTDUMP, guard
- * pages, wiped on free), and jansson's allocator on top of it, since libjose
- * keeps keys in JSON values.
+ * Locked memory: an arena for keys, and jansson's allocator on top of it, since
+ * libjose keeps keys in JSON values.  OpenSSL's allocator is in
+ * secret-crypto.c.
  */
 
 #include <config.h>
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <jansson.h>
 #include <openssl/crypto.h>
 
+#include "arena.h"
 #include "gettext-compat.h"
+#include "pages.h"
+#include "secret-private.h"
 #include "secret.h"
 
 /* Room for the keys of some thousand bindings at a time: an ephemeral key is
@@ -26,20 +28,40 @@
  * bytes.  Taken from RLIMIT_MEMLOCK, whose default is 8 MiB with current
  * kernels and was 64 KiB before.
  */
-#define SECURE_HEAP_MAX (4 * 1024 * 1024)
-#define SECURE_HEAP_MIN (16 * 1024)
+#define ARENA_MAX (4 * 1024 * 1024)
+#define ARENA_MIN (16 * 1024)
 
-/* Smallest block of the heap (a power of two). */
-#define SECURE_HEAP_BLOCK 32
+struct arena *secret_arena;
 
 /* How deep this thread is in secret_json_begin. */
 static _Thread_local int json_depth;
 
-/* How much of the heap JSON may have; the rest is for keys and numbers. */
+/* How much of the arena JSON may have; the rest is for keys and numbers. */
 static size_t json_share;
 
-/* Some JSON value did not fit into that. */
-static atomic_bool json_spilled;
+/* Some JSON value or some number did not fit. */
+atomic_bool secret_spilled;
+
+/* Bytes of secrets and of JSON values in the arena. */
+static atomic_size_t used;
+
+/* Take from the arena what is counted. */
+static void *
+take_counted (size_t size)
+{
+  void *p = secret_arena ? arena_take (secret_arena, size) : NULL;
+
+  if (p)
+    used += arena_size (secret_arena, p);
+  return p;
+}
+
+static void
+give_counted (void *p)
+{
+  used -= arena_size (secret_arena, p);
+  secret_give (p);
+}
 
 /* Jansson 2.14 crashes where it gets no memory while it parses, so it gets other
  * memory when its share is full.
@@ -51,10 +73,9 @@ json_alloc (size_t size)
 
   if (json_depth == 0)
     return malloc (size);
-  p = CRYPTO_secure_used () + size > json_share ? NULL
-    : OPENSSL_secure_malloc (size);
+  p = arena_used (secret_arena) + size > json_share ? NULL : take_counted (size);
   if (p == NULL) {
-    json_spilled = true;
+    secret_spilled = true;
     p = malloc (size);
   }
   return p;
@@ -63,32 +84,24 @@ json_alloc (size_t size)
 static void
 json_release (void *p)
 {
-  if (CRYPTO_secure_allocated (p))
-    OPENSSL_secure_clear_free (p, OPENSSL_secure_actual_size (p));
-  else {
-    if (json_spilled && p)
-      OPENSSL_cleanse (p, malloc_usable_size (p));
+  if (secret_has (p))
+    give_counted (p);
+  else if (secret_spilled)
+    secret_wipe_and_free (p);
+  else
     free (p);
-  }
 }
 
 /* The largest power of two that may be locked.  Half of the limit is left to
- * libcryptsetup, which locks keys on its own.
+ * libcryptsetup, which locks keys on its own, and to secret-thread.c.
  */
 static size_t
-heap_size (void)
+choose_size (void)
 {
-  struct rlimit rlim;
-  size_t size = SECURE_HEAP_MAX;
+  const size_t limit = pages_limit ();
+  size_t size = ARENA_MAX;
 
-  if (getrlimit (RLIMIT_MEMLOCK, &rlim) == -1)
-    return SECURE_HEAP_MIN;
-  if (rlim.rlim_cur < rlim.rlim_max) {
-    rlim.rlim_cur = rlim.rlim_max;
-    setrlimit (RLIMIT_MEMLOCK, &rlim);
-    getrlimit (RLIMIT_MEMLOCK, &rlim);
-  }
-  while (size > SECURE_HEAP_MIN && size > rlim.rlim_cur / 2)
+  while (size > ARENA_MIN && size > limit / 2)
     size /= 2;
   return size;
 }
@@ -96,24 +109,32 @@ heap_size (void)
 int
 secret_init (void)
 {
-  const size_t size = heap_size ();
-  int r;
+  const size_t size = choose_size ();
 
-  /* Returns 0 on failure, 1 on success, 2 if the heap is there but could not
-   * be locked or kept out of core dumps.
-   */
-  r = CRYPTO_secure_malloc_init (size, SECURE_HEAP_BLOCK);
-  if (r == 0)
+  secret_arena = arena_new (size);
+  if (secret_arena == NULL)
     return -1;
   json_share = size / 4 * 3;
   json_set_alloc_funcs (json_alloc, json_release);
-  return r == 1 ? 0 : 1;
+  return arena_is_safe (secret_arena) && secret_has_crypto () ? 0 : 1;
 }
 
 bool
 secret_was_short (void)
 {
-  return json_spilled;
+  return secret_spilled;
+}
+
+size_t
+secret_used (void)
+{
+  return used;
+}
+
+bool
+secret_has (const void *p)
+{
+  return secret_arena != NULL && arena_has (secret_arena, p);
 }
 
 int
@@ -133,7 +154,7 @@ secret_new (size_t len)
   if (s == NULL)
     return NULL;
   s->len = len;
-  s->data = OPENSSL_secure_zalloc (len + 1);
+  s->data = len < SIZE_MAX ? take_counted (len + 1) : NULL;
   if (s->data == NULL) {
     free (s);
     return NULL;
@@ -154,7 +175,7 @@ secret_copy (const void *data, size_t len)
 void
 secret_truncate (struct secret *s, size_t len)
 {
-  OPENSSL_cleanse (s->data + len, s->len - len);
+  explicit_bzero (s->data + len, s->len - len);
   s->len = len;
 }
 
@@ -163,7 +184,7 @@ secret_free (struct secret *s)
 {
   if (s == NULL)
     return;
-  OPENSSL_secure_clear_free (s->data, s->len + 1);
+  give_counted (s->data);
   free (s);
 }
 
@@ -177,11 +198,13 @@ void
 secret_json_begin (void)
 {
   json_depth++;
+  secret_crypto_begin ();
 }
 
 void
 secret_json_end (void)
 {
+  secret_crypto_end ();
   json_depth--;
 }
 

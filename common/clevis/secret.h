@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Memory for keys: locked, left out of core dumps, wiped on release.  It is
- * the secure heap of OpenSSL (OPENSSL_secure_malloc(3)), sized here.  Only
- * secret.c touches locked memory.
+ * Memory for keys: locked, left out of core dumps, empty in child processes,
+ * wiped on release.
  */
 
 #ifndef CLEVIS_SECRET_H
@@ -22,9 +21,9 @@ struct secret {
   unsigned char *data;     /* in locked memory */
 };
 
-/* Set up the secure heap, and jansson to use it between secret_json_begin
- * and secret_json_end.  Must be called once, before any other use of jansson,
- * libjose or libcryptsetup in the process.
+/* Set up locked memory, and jansson and OpenSSL to use it between
+ * secret_json_begin and secret_json_end.  Must be called once, before any other
+ * use of jansson, libjose or libcryptsetup in the process.
  *
  * Returns 0 if keys are locked in memory and kept out of core dumps, 1 if
  * the system did not allow that (RLIMIT_MEMLOCK; the caller may warn: keys
@@ -32,10 +31,19 @@ struct secret {
  */
 extern int secret_init (void);
 
-/* Was there a time when locked memory was full, so that keys in JSON values were
- * in other memory?  They are wiped there as well, but may have been swapped out.
+/* Was there a time when locked memory was full, so that keys in JSON values, or
+ * numbers of OpenSSL, were in other memory?  They are wiped there as well, but
+ * may have been swapped out.
  */
 extern bool secret_was_short (void);
+
+/* Bytes of locked memory that secrets and JSON values have now: 0 where all were
+ * released.
+ */
+extern size_t secret_used (void);
+
+/* Is p in locked memory? */
+extern bool secret_has (const void *p);
 
 /* Set err to CLEVIS_ERR_SYSTEM: locked memory is exhausted.  Returns -1. */
 extern int secret_error (struct clevis_error *err);
@@ -66,8 +74,16 @@ extern bool secret_equal (const struct secret *a, const struct secret *b);
 extern void secret_json_begin (void);
 extern void secret_json_end (void);
 
+/* While a thread is between begin and end (those for JSON, too), what OpenSSL
+ * allocates is in locked memory: numbers, points, contexts.  Elsewhere
+ * it is in other memory and wiped as well when it is released.  Calls nest.
+ */
+extern void secret_crypto_begin (void);
+extern void secret_crypto_end (void);
+
 extern void secret_freep (struct secret **s);
 extern void secret_json_endp (const int *unused);
+extern void secret_crypto_endp (const int *unused);
 
 #define CLEANUP_SECRET __attribute__ ((cleanup (secret_freep)))
 
@@ -75,5 +91,10 @@ extern void secret_json_endp (const int *unused);
 #define SECRET_JSON_SCOPE                                               \
   __attribute__ ((cleanup (secret_json_endp), unused))                  \
   const int secret_json_scope = (secret_json_begin (), 0)
+
+/* Locked numbers until the end of the enclosing block. */
+#define SECRET_CRYPTO_SCOPE                                             \
+  __attribute__ ((cleanup (secret_crypto_endp), unused))                \
+  const int secret_crypto_scope = (secret_crypto_begin (), 0)
 
 #endif /* CLEVIS_SECRET_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Lagrange interpolation at 0 with OpenSSL's big numbers, in its secure heap.
+ * Lagrange interpolation at 0 with OpenSSL's big numbers, in locked memory.
  */
 
 #include <config.h>
@@ -84,6 +84,7 @@ int
 shamir_add (struct shamir *sh, const struct secret *share,
             struct clevis_error *err)
 {
+  SECRET_CRYPTO_SCOPE;
   BIGNUM *x, *y;
 
   if (share->len != 2 * sh->len)
@@ -148,6 +149,7 @@ lagrange_term (const struct shamir *sh, size_t j, BIGNUM *term)
 struct secret *
 shamir_combine (const struct shamir *sh, struct clevis_error *err)
 {
+  SECRET_CRYPTO_SCOPE;
   struct secret *out = secret_new (sh->len);
   BIGNUM *sum, *term;
   bool ok;

@@ -12,7 +12,6 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <jose/b64.h>
 #include <jose/jose.h>
-#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/obj_mac.h>
 
@@ -422,28 +421,28 @@ test_epk_off_the_curve (void **state)
 }
 
 /* Take all of the locked memory, in pieces that are a list. */
-static void *
+static struct secret *
 take_locked_memory (void)
 {
-  void *list = NULL, **piece;
+  struct secret *list = NULL, *piece;
   size_t size;
 
   for (size = 1 << 22; size >= 32; size /= 2)
-    while ((piece = OPENSSL_secure_malloc (size)) != NULL) {
-      *piece = list;
+    while ((piece = secret_new (size - 1)) != NULL) {
+      memcpy (piece->data, &list, sizeof list);
       list = piece;
     }
   return list;
 }
 
 static void
-give_locked_memory (void *list)
+give_locked_memory (struct secret *list)
 {
-  void *next;
+  struct secret *next;
 
   for (; list; list = next) {
-    next = *(void **) list;
-    OPENSSL_secure_free (list);
+    memcpy (&next, list->data, sizeof next);
+    secret_free (list);
   }
 }
 
@@ -457,7 +456,7 @@ test_locked_memory_is_short (void **state)
   FIXTURE f = blind ("P-521");
   CLEANUP_JSON json_t *y = tang_answer (f.key, f.x);
   CLEANUP_JSON json_t *k = NULL, *eph = NULL;
-  void *taken = take_locked_memory ();
+  struct secret *taken = take_locked_memory ();
 
   assert_non_null (taken);
   assert_null (ecmr_unblind (f.server, f.eph, y, &err));
@@ -475,12 +474,12 @@ test_locked_memory_is_short (void **state)
 static void
 test_only_d_is_in_locked_memory (void **state)
 {
-  const size_t before = CRYPTO_secure_used ();
+  const size_t before = secret_used ();
   FIXTURE f = blind ("P-521");
 
-  assert_true (CRYPTO_secure_allocated (member (f.eph, "d")));
-  assert_false (CRYPTO_secure_allocated (member (f.eph, "x")));
-  assert_in_range (CRYPTO_secure_used () - before, 89, 512);
+  assert_true (secret_has (member (f.eph, "d")));
+  assert_false (secret_has (member (f.eph, "x")));
+  assert_in_range (secret_used () - before, 89, 512);
 }
 
 int

@@ -204,6 +204,31 @@ test_luks1 (void **state)
   assert_unlocked (f, 0, 2);
 }
 
+/* Older versions of Clevis made such keyslots.  OpenSSL's argon2, which newer
+ * versions of libcryptsetup have, allocates its memory as if it were a key.
+ */
+static void
+test_argon2_larger_than_locked_memory (void **state)
+{
+  struct fixture *f = *state;
+  const char *file = new_disk (2, 0);
+  const struct luks_keyslot *k;
+
+  require_program ("cryptsetup");
+  bind_tang (f, file, 1, server_url (f->server));
+  shell ("echo -n one > pass\n"
+         "cryptsetup luksConvertKey -q -S 1 -d pass --pbkdf argon2id "
+         "--pbkdf-memory 65536 --pbkdf-parallel 4 "
+         "--pbkdf-force-iterations 4 '%s'", file);
+  add (f, file);
+  k = luks_keyslot (f->luks[0], 1);
+  assert_string_equal (k->kdf, "argon2id");
+  assert_int_equal (k->memory, 65536);
+  run (f);
+  assert_unlocked (f, 0, 1);
+  assert_false (secret_was_short ());
+}
+
 static void
 test_no_devices (void **state)
 {
@@ -784,6 +809,7 @@ main (void)
   const struct CMUnitTest exchange[] = {
     test (test_luks2),
     test (test_luks1),
+    test (test_argon2_larger_than_locked_memory),
     test (test_no_devices),
     test (test_device_without_binding),
     test (test_passphrase_that_is_not_accepted),

@@ -10,36 +10,20 @@
 #include "testlib.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <openssl/bn.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+
 
 static const char text[] = "correct horse battery staple, and more of it";
 
 /* What secret_init returned in a process that may lock nothing. */
 static int unlocked_result;
-
-/* Fill flags with the VmFlags of the mapping that p is in (proc(5)). */
-static void
-vm_flags (const void *p, char *flags, size_t size)
-{
-  FILE *fp = fopen ("/proc/self/smaps", "re");
-  unsigned long start, end;
-  bool inside = false;
-  char line[512];
-
-  flags[0] = '\0';
-  assert_non_null (fp);
-  while (fgets (line, sizeof line, fp)) {
-    if (sscanf (line, "%lx-%lx ", &start, &end) == 2 && line[0] != ' ')
-      inside = (uintptr_t) p >= start && (uintptr_t) p < end;
-    if (inside && strncmp (line, "VmFlags:", 8) == 0)
-      snprintf (flags, size, "%.200s", line + 8);
-  }
-  fclose (fp);
-}
 
 static void
 test_memory_is_locked (void **state)
@@ -101,9 +85,29 @@ test_nul_follows_data (void **state)
   assert_int_equal (s->data[10], '\0');
 }
 
-/* The memory stays mapped, since the heap is one mapping.  Its first bytes
- * link the free blocks.
- */
+/* libguestfs forks to start a program. */
+static void
+test_memory_is_empty_in_a_child (void **state)
+{
+  CLEANUP_SECRET struct secret *s = secret_copy (text, sizeof text);
+  int status;
+  pid_t pid;
+  size_t i;
+
+  fflush (NULL);
+  pid = fork ();
+  if (pid == 0) {
+    for (i = 0; i < sizeof text; ++i)
+      if (s->data[i] != 0)
+        _exit (EXIT_FAILURE);
+    _exit (EXIT_SUCCESS);
+  }
+  assert_int_equal (waitpid (pid, &status, 0), pid);
+  assert_int_equal (status, 0);
+  assert_secret (s, text, sizeof text);
+}
+
+/* The memory stays mapped, since it is one mapping. */
 static void
 test_free_wipes (void **state)
 {
@@ -113,7 +117,7 @@ test_free_wipes (void **state)
 
   assert_int_equal (old[20], text[20]);
   secret_free (s);
-  for (i = 2 * sizeof (void *); i < sizeof text; ++i)
+  for (i = 0; i < sizeof text; ++i)
     assert_int_equal (old[i], 0);
 }
 
@@ -121,6 +125,51 @@ static void
 test_free_of_null (void **state)
 {
   secret_free (NULL);
+}
+
+/* A copy of a secret that is freed for the second time. */
+static void
+test_free_twice_ends_the_process (void **state)
+{
+  struct secret *s = secret_copy (text, sizeof text);
+  struct secret *again = malloc (sizeof *again);
+  int status;
+  pid_t pid;
+
+  *again = *s;
+  secret_free (s);
+  fflush (NULL);
+  pid = fork ();
+  if (pid == 0) {
+    const struct rlimit none = { 0, 0 };
+
+    /* cmocka catches it. */
+    signal (SIGILL, SIG_DFL);
+    setrlimit (RLIMIT_CORE, &none);
+    secret_free (again);
+    _exit (EXIT_SUCCESS);
+  }
+  assert_int_equal (waitpid (pid, &status, 0), pid);
+  assert_int_not_equal (status, 0);
+  free (again);
+}
+
+static void
+test_used (void **state)
+{
+  const size_t before = secret_used ();
+  struct secret *s = secret_new (100);
+  json_t *json;
+
+  assert_in_range (secret_used () - before, 101, 200);
+  secret_free (s);
+  assert_int_equal (secret_used (), before);
+  secret_json_begin ();
+  json = json_string (text);
+  secret_json_end ();
+  assert_in_range (secret_used () - before, sizeof text, 400);
+  json_decref (json);
+  assert_int_equal (secret_used (), before);
 }
 
 static void
@@ -155,7 +204,7 @@ test_too_large (void **state)
   assert_null (secret_new (64 * 1024 * 1024));
 }
 
-/* When the heap is full there is no key in other memory, and what is freed
+/* When the arena is full there is no key in other memory, and what is freed
  * can be used again.
  */
 static void
@@ -165,7 +214,7 @@ test_exhaustion (void **state)
   size_t n = 0;
 
   while (n < 1 << 16 && (all[n] = secret_new (4000)) != NULL)
-    assert_int_equal (CRYPTO_secure_allocated (all[n++]->data), 1);
+    assert_true (secret_has (all[n++]->data));
   assert_in_range (n, 2, (1 << 16) - 1);
   secret_free (all[--n]);
   last = secret_new (4000);
@@ -178,7 +227,7 @@ test_exhaustion (void **state)
 
 /* Jansson would crash if it got no memory. */
 static void
-test_json_when_the_heap_is_full (void **state)
+test_json_when_the_arena_is_full (void **state)
 {
   struct secret **all = calloc (1 << 16, sizeof *all);
   CLEANUP_JSON json_t *s = NULL;
@@ -192,7 +241,7 @@ test_json_when_the_heap_is_full (void **state)
     s = json_loads ("{\"a\": {\"b\": [\"c\"]}}", 0, NULL);
   }
   assert_non_null (s);
-  assert_int_equal (CRYPTO_secure_allocated (s), 0);
+  assert_false (secret_has (s));
   assert_true (secret_was_short ());
   while (n > 0)
     secret_free (all[--n]);
@@ -208,7 +257,7 @@ test_json_in_scope_is_locked (void **state)
     SECRET_JSON_SCOPE;
     s = json_string (text);
   }
-  assert_int_equal (CRYPTO_secure_allocated (json_string_value (s)), 1);
+  assert_true (secret_has (json_string_value (s)));
 }
 
 static void
@@ -221,8 +270,8 @@ test_json_outside_is_not (void **state)
     SECRET_JSON_SCOPE;
   }
   after = json_string (text);
-  assert_int_equal (CRYPTO_secure_allocated (json_string_value (before)), 0);
-  assert_int_equal (CRYPTO_secure_allocated (json_string_value (after)), 0);
+  assert_false (secret_has (json_string_value (before)));
+  assert_false (secret_has (json_string_value (after)));
 }
 
 static void
@@ -234,7 +283,7 @@ test_json_scopes_nest (void **state)
   secret_json_begin ();
   secret_json_end ();
   s = json_string (text);
-  assert_int_equal (CRYPTO_secure_allocated (json_string_value (s)), 1);
+  assert_true (secret_has (json_string_value (s)));
 }
 
 static void
@@ -250,7 +299,7 @@ test_json_is_wiped (void **state)
   old = json_string_value (s);
   assert_int_equal (old[20], text[20]);
   json_decref (s);
-  for (i = 2 * sizeof (void *); i < sizeof text; ++i)
+  for (i = 0; i < sizeof text; ++i)
     assert_int_equal (old[i], 0);
 }
 
@@ -271,7 +320,144 @@ test_json_scope_is_of_one_thread (void **state)
   assert_int_equal (pthread_create (&thread, NULL, make_json, NULL), 0);
   assert_int_equal (pthread_join (thread, &made), 0);
   s = made;
-  assert_int_equal (CRYPTO_secure_allocated (json_string_value (s)), 0);
+  assert_false (secret_has (json_string_value (s)));
+}
+
+static void
+test_numbers_in_scope_are_locked (void **state)
+{
+  const size_t before = secret_used ();
+  BIGNUM *inside, *outside;
+  void *p;
+
+  {
+    SECRET_CRYPTO_SCOPE;
+    inside = BN_secure_new ();
+    p = OPENSSL_malloc (100);
+  }
+  outside = BN_secure_new ();
+  assert_true (secret_has (inside));
+  assert_true (secret_has (p));
+  assert_false (secret_has (outside));
+  assert_int_equal (secret_used (), before);
+  /* Also where JSON is. */
+  secret_json_begin ();
+  BN_free (outside);
+  outside = BN_secure_new ();
+  secret_json_end ();
+  assert_true (secret_has (outside));
+  BN_free (outside);
+  BN_free (inside);
+  OPENSSL_free (p);
+}
+
+/* Contexts of OpenSSL hold keys, in whatever memory. */
+static void
+test_crypto_memory_is_wiped (void **state)
+{
+  const volatile unsigned char *old;
+  unsigned char *p;
+  size_t i;
+
+  {
+    SECRET_CRYPTO_SCOPE;
+    p = OPENSSL_malloc (sizeof text);
+  }
+  memcpy (p, text, sizeof text);
+  old = p;
+  OPENSSL_free (p);
+  for (i = 0; i < sizeof text; ++i)
+    assert_int_equal (old[i], 0);
+}
+
+/* Every way from one kind of memory to another. */
+static void
+test_crypto_realloc (void **state)
+{
+  static const size_t sizes[] = { 10, 40, 20, 500000, 300000, 16, 0 };
+  const size_t nr = sizeof sizes / sizeof sizes[0];
+  unsigned char *p;
+  size_t i, j, scope;
+
+  for (scope = 0; scope < 4; ++scope) {
+    p = OPENSSL_memdup (text, 10);
+    for (i = 0; i < nr; ++i) {
+      if (scope & (1 << (i & 1)))
+        secret_crypto_begin ();
+      p = OPENSSL_realloc (p, sizes[i]);
+      if (scope & (1 << (i & 1)))
+        secret_crypto_end ();
+      for (j = 0; j < 10 && sizes[i] > 0; ++j)
+        assert_int_equal (p[j], text[j]);
+    }
+    assert_null (p);
+  }
+}
+
+/* As for argon2, wherever it is needed. */
+static void
+test_large_blocks_have_a_mapping (void **state)
+{
+  const size_t size = 64 * 1024 * 1024;
+  unsigned char *p, *q, *old;
+  char flags[256];
+
+  {
+    SECRET_CRYPTO_SCOPE;
+    p = OPENSSL_secure_zalloc (size);
+  }
+  q = OPENSSL_malloc (size);
+  assert_non_null (p);
+  assert_non_null (q);
+  assert_false (secret_has (p));
+  p[0] = p[size - 1] = q[size - 1] = 1;
+  vm_flags (p, flags, sizeof flags);
+  assert_contains (flags, " dd");
+  assert_contains (flags, " wf");
+  vm_flags (q, flags, sizeof flags);
+  assert_contains (flags, " dd");
+  old = p;
+  OPENSSL_secure_clear_free (p, size);
+  vm_flags (old, flags, sizeof flags);
+  assert_string_equal (flags, "");
+  assert_int_equal (q[size - 1], 1);
+  OPENSSL_free (q);
+  assert_false (secret_was_short ());
+}
+
+/* It keeps what it has looked up, and nothing of what it did. */
+static void
+test_what_crypto_keeps_is_not_counted (void **state)
+{
+  const size_t before = secret_used ();
+  unsigned char digest[32];
+  SECRET_CRYPTO_SCOPE;
+
+  assert_int_equal (PKCS5_PBKDF2_HMAC (text, 10, digest, 8, 2, EVP_sha256 (),
+                                       sizeof digest, digest), 1);
+  assert_int_equal (secret_used (), before);
+}
+
+static void
+test_numbers_when_the_arena_is_full (void **state)
+{
+  struct secret **all = calloc (1 << 16, sizeof *all);
+  unsigned char *p;
+  size_t n = 0;
+
+  while (n < 1 << 16 && (all[n] = secret_new (4000)) != NULL)
+    n++;
+  {
+    SECRET_CRYPTO_SCOPE;
+    p = OPENSSL_malloc (8000);
+  }
+  assert_non_null (p);
+  assert_false (secret_has (p));
+  assert_true (secret_was_short ());
+  OPENSSL_free (p);
+  while (n > 0)
+    secret_free (all[--n]);
+  free (all);
 }
 
 /* Where the system allows no locking, keys can still be used. */
@@ -314,16 +500,25 @@ main (void)
     cmocka_unit_test (test_memory_is_locked),
     cmocka_unit_test (test_memory_is_not_dumped),
     cmocka_unit_test (test_other_memory_is_neither),
+    cmocka_unit_test (test_memory_is_empty_in_a_child),
     cmocka_unit_test (test_new_is_zero),
     cmocka_unit_test (test_empty),
     cmocka_unit_test (test_nul_follows_data),
     cmocka_unit_test (test_free_wipes),
     cmocka_unit_test (test_free_of_null),
+    cmocka_unit_test (test_free_twice_ends_the_process),
+    cmocka_unit_test (test_used),
     cmocka_unit_test (test_truncate_wipes_the_rest),
     cmocka_unit_test (test_equal),
     cmocka_unit_test (test_too_large),
+    cmocka_unit_test (test_numbers_in_scope_are_locked),
+    cmocka_unit_test (test_crypto_memory_is_wiped),
+    cmocka_unit_test (test_crypto_realloc),
+    cmocka_unit_test (test_large_blocks_have_a_mapping),
+    cmocka_unit_test (test_what_crypto_keeps_is_not_counted),
     cmocka_unit_test (test_exhaustion),
-    cmocka_unit_test (test_json_when_the_heap_is_full),
+    cmocka_unit_test (test_json_when_the_arena_is_full),
+    cmocka_unit_test (test_numbers_when_the_arena_is_full),
     cmocka_unit_test (test_json_in_scope_is_locked),
     cmocka_unit_test (test_json_outside_is_not),
     cmocka_unit_test (test_json_scopes_nest),

@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
-
 #include "testlib.h"
 
 static int nr_skipped;
@@ -20,23 +18,9 @@ static char *tmp_dir;           /* made by us, or NULL */
 static char **paths;            /* what tmp_path returned */
 static size_t nr_paths;
 
-/* OpenSSL keeps the state of its random generators in the secure heap once
- * there is one.  LeakSanitizer does not search that, and would take what they
- * point to for lost; so they are made before.
- */
-static void
-make_random_generators (void)
-{
-  unsigned char c;
-
-  if (RAND_bytes (&c, 1) != 1 || RAND_priv_bytes (&c, 1) != 1)
-    fputs ("no random numbers\n", stderr);
-}
-
 void
 tests_begin (void)
 {
-  make_random_generators ();
   if (secret_init () == -1) {
     fputs ("no locked memory\n", stderr);
     exit (EXIT_FAILURE);
@@ -62,8 +46,13 @@ remove_tmp_dir (void)
 int
 tests_end (int failed)
 {
+  const size_t left = secret_used ();
   size_t i;
 
+  if (!failed && left > 0) {
+    fprintf (stderr, "%zu bytes of secrets are left\n", left);
+    failed = 1;
+  }
   remove_tmp_dir ();
   for (i = 0; i < nr_paths; ++i)
     free (paths[i]);
@@ -271,4 +260,23 @@ write_file (const char *path, const void *data, size_t len)
 
   if (fp == NULL || fwrite (data, 1, len, fp) != len || fclose (fp) == EOF)
     fail_msg ("%s: %s", path, strerror (errno));
+}
+
+void
+vm_flags (const void *p, char *flags, size_t size)
+{
+  FILE *fp = fopen ("/proc/self/smaps", "re");
+  unsigned long start, end;
+  bool inside = false;
+  char line[512];
+
+  flags[0] = '\0';
+  assert_non_null (fp);
+  while (fgets (line, sizeof line, fp)) {
+    if (sscanf (line, "%lx-%lx ", &start, &end) == 2 && line[0] != ' ')
+      inside = (uintptr_t) p >= start && (uintptr_t) p < end;
+    if (inside && strncmp (line, "VmFlags:", 8) == 0)
+      snprintf (flags, size, "%.200s", line + 8);
+  }
+  fclose (fp);
 }

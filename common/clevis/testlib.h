@@ -26,7 +26,8 @@
 #include "secret.h"
 
 /* Run tests and return the exit status of the program: 77 if none failed, but
- * some were skipped.  Sets up locked memory first.
+ * some were skipped.  Sets up locked memory first; that there are secrets in it
+ * at the end which nobody has released is a failure, too.
  */
 #define run_unit_tests(tests) \
   (tests_begin (), tests_end (cmocka_run_group_tests (tests, NULL, NULL)))
@@ -87,5 +88,10 @@ extern const char *top_srcdir (void);
  */
 extern char *read_file (const char *path, size_t *len);
 extern void write_file (const char *path, const void *data, size_t len);
+
+/* Fill flags with the VmFlags of the mapping that p is in (proc(5)): words of two
+ * letters, each after a space.
+ */
+extern void vm_flags (const void *p, char *flags, size_t size);
 
 #endif /* CLEVIS_TESTLIB_H */

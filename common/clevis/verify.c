@@ -8,11 +8,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "clock.h"
 #include "gettext-compat.h"
+#include "secret-thread.h"
 #include "verify.h"
 
 struct queue {
@@ -20,7 +20,7 @@ struct queue {
 };
 
 struct verifier {
-  pthread_t thread;
+  struct secret_thread thread;
   bool started, quit;      /* quit is under lock */
   pthread_mutex_t lock;
   pthread_cond_t cond;     /* a job came, or quit */
@@ -86,7 +86,7 @@ verifier_free (struct verifier *v)
     v->quit = true;
     pthread_cond_signal (&v->cond);
     pthread_mutex_unlock (&v->lock);
-    pthread_join (v->thread, NULL);
+    secret_thread_join (&v->thread);
   }
   pthread_cond_destroy (&v->cond);
   pthread_mutex_destroy (&v->lock);
@@ -138,17 +138,11 @@ run (void *opaque)
   return NULL;
 }
 
-/* Signals are for the thread that waits in the event loop. */
 static int
 start_thread (struct verifier *v)
 {
-  sigset_t all, before;
-  int r;
+  const int r = secret_thread_start (&v->thread, run, v);
 
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  r = pthread_create (&v->thread, NULL, run, v);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
   v->started = r == 0;
   return r;
 }

@@ -38,7 +38,7 @@ nbde_exchange_create (value policyv)
 
   exchangev = caml_alloc_custom (&exchange_operations,
                                  sizeof (struct exchange *), 0, 1);
-  Exchange_val (exchangev) = exchange_new (Policy_val (policyv), &err);
+  Exchange_val (exchangev) = exchange_new (stub_get_policy (policyv), &err);
   if (Exchange_val (exchangev) == NULL)
     stub_raise_error (&err);
   CAMLreturn (exchangev);

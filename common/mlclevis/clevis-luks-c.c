@@ -36,12 +36,34 @@ static struct custom_operations luks_operations = {
   .compare_ext = custom_compare_ext_default,
 };
 
+/* NULL after it was released. */
+static struct luks *
+get_luks (value luksv)
+{
+  if (Header_val (luksv)->luks == NULL)
+    caml_invalid_argument ("Clevis.Luks: the header was released");
+  return Header_val (luksv)->luks;
+}
+
+extern value nbde_luks_release (value luksv);
+
+/* The volume key goes with it. */
+value
+nbde_luks_release (value luksv)
+{
+  luks_free (Header_val (luksv)->luks);
+  Header_val (luksv)->luks = NULL;
+  return Val_unit;
+}
+
 struct luks *
 stub_get_ready_luks (value luksv)
 {
+  struct luks *luks = get_luks (luksv);
+
   if (!Header_val (luksv)->ready)
     caml_invalid_argument ("Clevis.Luks: the header was not loaded");
-  return Header_val (luksv)->luks;
+  return luks;
 }
 
 extern value nbde_luks_create (value devicev, value sizev);
@@ -79,7 +101,7 @@ value
 nbde_luks_next (value luksv)
 {
   CAMLparam1 (luksv);
-  struct luks *luks = Header_val (luksv)->luks;
+  struct luks *luks = get_luks (luksv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
   struct luks_extent ext = { 0, 0 };
   enum luks_state state;
@@ -113,7 +135,7 @@ nbde_luks_supply (value luksv, value offsetv, value datav)
   CAMLparam3 (luksv, offsetv, datav);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (luks_supply (Header_val (luksv)->luks, Int64_val (offsetv),
+  if (luks_supply (get_luks (luksv), Int64_val (offsetv),
                    String_val (datav), caml_string_length (datav),
                    &err) == -1)
     stub_raise_error (&err);

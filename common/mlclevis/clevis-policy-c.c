@@ -30,6 +30,25 @@ static struct custom_operations policy_operations = {
   .compare_ext = custom_compare_ext_default,
 };
 
+struct policy *
+stub_get_policy (value policyv)
+{
+  if (Policy_val (policyv) == NULL)
+    caml_invalid_argument ("Clevis.Policy: the policy was released");
+  return Policy_val (policyv);
+}
+
+extern value nbde_policy_release (value policyv);
+
+/* The keys of --tang-keydir and of --requests-state go with it. */
+value
+nbde_policy_release (value policyv)
+{
+  policy_free (Policy_val (policyv));
+  Policy_val (policyv) = NULL;
+  return Val_unit;
+}
+
 extern value nbde_policy_create (value unitv);
 
 value
@@ -54,7 +73,7 @@ nbde_policy_allow (value policyv, value patternv)
   CAMLparam2 (policyv, patternv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (policy_allow (Policy_val (policyv), String_val (patternv), &err) == -1)
+  if (policy_allow (stub_get_policy (policyv), String_val (patternv), &err) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }
@@ -64,7 +83,7 @@ extern value nbde_policy_set_timeout (value policyv, value msv);
 value
 nbde_policy_set_timeout (value policyv, value msv)
 {
-  policy_settings (Policy_val (policyv))->timeout = Long_val (msv);
+  policy_settings (stub_get_policy (policyv))->timeout = Long_val (msv);
   return Val_unit;
 }
 
@@ -76,7 +95,7 @@ nbde_policy_map (value policyv, value mapv)
   CAMLparam2 (policyv, mapv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (policy_map (Policy_val (policyv), String_val (mapv), &err) == -1)
+  if (policy_map (stub_get_policy (policyv), String_val (mapv), &err) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }
@@ -89,7 +108,7 @@ nbde_policy_resolve (value policyv, value entryv)
   CAMLparam2 (policyv, entryv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (policy_resolve (Policy_val (policyv), String_val (entryv), &err) == -1)
+  if (policy_resolve (stub_get_policy (policyv), String_val (entryv), &err) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }
@@ -109,7 +128,7 @@ extern value nbde_policy_set_number (value policyv, value whichv, value nv);
 value
 nbde_policy_set_number (value policyv, value whichv, value nv)
 {
-  struct policy_settings *settings = policy_settings (Policy_val (policyv));
+  struct policy_settings *settings = policy_settings (stub_get_policy (policyv));
 
   switch ((enum number) Int_val (whichv)) {
   case NUMBER_CONNECT_TIMEOUT:
@@ -161,7 +180,7 @@ value
 nbde_policy_set_text (value policyv, value whichv, value textv)
 {
   CAMLparam3 (policyv, whichv, textv);
-  char **text = text_of (policy_settings (Policy_val (policyv)),
+  char **text = text_of (policy_settings (stub_get_policy (policyv)),
                          Int_val (whichv));
   char *copy = strdup (String_val (textv));
 
@@ -178,7 +197,7 @@ value
 nbde_policy_set_keydir (value policyv, value pathv)
 {
   CAMLparam2 (policyv, pathv);
-  struct policy_settings *settings = policy_settings (Policy_val (policyv));
+  struct policy_settings *settings = policy_settings (stub_get_policy (policyv));
   struct clevis_error err = CLEVIS_ERROR_INIT;
   struct keydir *keydir = keydir_open (String_val (pathv), &err);
 
@@ -195,7 +214,7 @@ nbde_policy_set_keydir (value policyv, value pathv)
 static void
 set_offline (value policyv, struct offline *offline, struct clevis_error *err)
 {
-  struct policy_settings *settings = policy_settings (Policy_val (policyv));
+  struct policy_settings *settings = policy_settings (stub_get_policy (policyv));
 
   if (offline == NULL)
     stub_raise_error (err);
@@ -232,7 +251,7 @@ nbde_policy_use_replies (value policyv, value statev, value repliesv)
 static struct offline *
 get_collected (value policyv)
 {
-  struct offline *offline = policy_settings (Policy_val (policyv))->offline;
+  struct offline *offline = policy_settings (stub_get_policy (policyv))->offline;
 
   if (offline == NULL || offline_is_import (offline))
     caml_invalid_argument ("Clevis.Policy: no requests are collected");

@@ -37,7 +37,7 @@ nbde_preflight_create (value policyv, value probev)
 
   preflightv = caml_alloc_custom (&preflight_operations,
                                   sizeof (struct preflight *), 0, 1);
-  Preflight_val (preflightv) = preflight_new (Policy_val (policyv),
+  Preflight_val (preflightv) = preflight_new (stub_get_policy (policyv),
                                               Bool_val (probev), &err);
   if (Preflight_val (preflightv) == NULL)
     stub_raise_error (&err);

@@ -65,9 +65,13 @@ extern value stub_alloc_key (void);
 /* Raises Invalid_argument if the key was released. */
 extern const struct secret *stub_get_key (value keyv);
 
-/* Raises Invalid_argument if the header was not loaded. */
+/* Raises Invalid_argument if the header was not loaded, or was released. */
 extern struct luks *stub_get_ready_luks (value luksv);
 
+/* Raises Invalid_argument if the policy was released. */
+extern struct policy *stub_get_policy (value policyv);
+
+/* A Policy.t: NULL after it was released. */
 #define Policy_val(v) (*(struct policy **) Data_custom_val (v))
 
 #endif /* CLEVIS_STUBS_H */

@@ -127,6 +127,15 @@ nbde_clevis_memory_was_short (value unitv)
   return Val_bool (secret_was_short ());
 }
 
+extern value nbde_clevis_memory_used (value unitv);
+
+value
+nbde_clevis_memory_used (value unitv)
+{
+  (void) unitv;
+  return Val_long (secret_used ());
+}
+
 value
 nbde_clevis_init (value unitv)
 {

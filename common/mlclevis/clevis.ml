@@ -46,6 +46,7 @@ external code_name : code -> string = "nbde_clevis_code_name"
 external init : unit -> bool = "nbde_clevis_init"
 
 external memory_was_short : unit -> bool = "nbde_clevis_memory_was_short"
+external memory_used : unit -> int = "nbde_clevis_memory_used"
 
 (* The garbage collector must not take v before this. *)
 let keep_alive v = ignore (Sys.opaque_identity v)
@@ -147,6 +148,7 @@ module Luks = struct
   }
 
   external create : device:string -> size:int64 -> t = "nbde_luks_create"
+  external release : t -> unit = "nbde_luks_release"
   external next : t -> next = "nbde_luks_next"
   external supply : t -> offset:int64 -> string -> unit = "nbde_luks_supply"
   external info : t -> info = "nbde_luks_info"
@@ -160,6 +162,7 @@ module Policy = struct
   type t
 
   external create : unit -> t = "nbde_policy_create"
+  external release : t -> unit = "nbde_policy_release"
   external allow : t -> string -> unit = "nbde_policy_allow"
   external set_timeout_ms : t -> int -> unit = "nbde_policy_set_timeout"
 

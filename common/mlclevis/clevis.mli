@@ -42,6 +42,10 @@ val memory_was_short : unit -> bool
 (** Was there a time when no more memory could be locked?  Keys were then in
     other memory, and wiped there. *)
 
+val memory_used : unit -> int
+(** Bytes of locked memory that keys have: 0 when all that holds some was
+    released ({!Key.release}, {!Luks.release}, {!Policy.release}). *)
+
 (** Passphrases and keys in locked memory, wiped when released. *)
 module Key : sig
   type t
@@ -120,6 +124,11 @@ module Luks : sig
     | Not_luks
 
   val create : device:string -> size:int64 -> t
+
+  val release : t -> unit
+  (** Wipe the volume key, if verification has kept it, and free the rest.  No
+      other function takes it afterwards: that raises [Invalid_argument]. *)
+
   val next : t -> next
   (** Raises {!Error} if the header is damaged or refused. *)
 
@@ -194,6 +203,11 @@ module Policy : sig
   type t
 
   val create : unit -> t
+
+  val release : t -> unit
+  (** Wipe the keys that it has, those of {!set_keydir} and {!use_replies} and
+      the ephemeral ones of {!collect_requests}, and free the rest.  No other
+      function takes it afterwards: that raises [Invalid_argument]. *)
 
   val allow : t -> string -> unit
   (** Raises {!Error} if the pattern cannot be parsed. *)

@@ -5,7 +5,8 @@
  *
  * It waits at the other end of a pipe.  What it reads are orders; if it comes
  * to the end without the order to end, we are gone, and it does what they
- * say.
+ * say.  A program that we were about to start keeps the pipe until it is
+ * started, so that none comes too late to be found.
  *)
 
 type order =
@@ -13,19 +14,36 @@ type order =
   | Unmounted
   | Remove of string
   | Remove_pid_file of { file : string; pid : int }
+  | End_programs of { mark : Programs.mark; socket : string }
   | Finish
 
 type t = out_channel
+
+(* "...path=FOLDER/SOCKET,..." *)
+let folder_of ~socket argument =
+  let is_path path =
+    Filename.basename path = socket && not (Filename.is_relative path) in
+  let after_equal word =
+    match String.index_opt word '=' with
+    | Some i -> String.sub word (i + 1) (String.length word - i - 1)
+    | None -> word in
+  let paths = List.map after_equal (String.split_on_char ',' argument) in
+  Option.map Filename.dirname (List.find_opt is_path paths)
+
+let end_programs mark ~socket =
+  List.iter Files.remove
+    (List.filter_map (folder_of ~socket) (Programs.finish mark))
 
 let obey = function
   | Unmount { directory; before } -> Mountpoint.detach directory ~before
   | Remove path -> Files.remove path
   | Remove_pid_file { file; pid } -> Pidfile.remove file pid
+  | End_programs { mark; socket } -> end_programs mark ~socket
   | Unmounted | Finish -> ()
 
 let is_unmount = function
   | Unmount _ -> true
-  | Unmounted | Remove _ | Remove_pid_file _ | Finish -> false
+  | Unmounted | Remove _ | Remove_pid_file _ | End_programs _ | Finish -> false
 
 (* The latest order is the first to be done. *)
 let rec wait channel orders =
@@ -85,6 +103,7 @@ let unmount t directory ~before = order t (Unmount { directory; before })
 let unmounted t = order t Unmounted
 let remove t path = order t (Remove path)
 let remove_pid_file t file pid = order t (Remove_pid_file { file; pid })
+let end_programs t mark ~socket = order t (End_programs { mark; socket })
 let finish t =
   order t Finish;
   close_out_noerr t

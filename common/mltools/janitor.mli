@@ -21,6 +21,10 @@ val remove : t -> string -> unit
 val remove_pid_file : t -> string -> int -> unit
 (** Only if it has this number in it. *)
 
+val end_programs : t -> Programs.mark -> socket:string -> unit
+(** See {!Programs.finish}.  If a file of this name is in the arguments of one of
+    them, its folder is removed. *)
+
 val unmounted : t -> unit
 (** There is nothing to unmount any more. *)
 
