@@ -29,6 +29,16 @@ struct server {
   int busy;                     /* transfers under way */
 };
 
+/* What is known of a try that failed for the moment: the end of a request whose
+ * time is over before a further try has ended.
+ */
+struct last_reply {
+  bool came;
+  struct clevis_error error;
+  long status;
+  char *content_type, *address;
+};
+
 struct queued {
   struct queue *queue;
   struct queued *next, **prev;
@@ -37,6 +47,7 @@ struct queued {
   struct http_transfer *transfer; /* NULL: waiting for its turn */
   double not_before;            /* of the clock */
   int tries;
+  struct last_reply last;
   http_done_fn done;
   void *opaque;
 };
@@ -96,11 +107,21 @@ append (struct queue *queue, struct queued *queued)
   queue->last = &queued->next;
 }
 
+static void
+forget_last (struct last_reply *last)
+{
+  clevis_error_clear (&last->error);
+  free (last->content_type);
+  free (last->address);
+  memset (last, 0, sizeof *last);
+}
+
 void
 queue_cancel (struct queued *queued)
 {
   if (queued == NULL)
     return;
+  forget_last (&queued->last);
   *queued->prev = queued->next;
   if (queued->next)
     queued->next->prev = queued->prev;
@@ -199,6 +220,21 @@ pause_before_retry (struct queued *queued, const struct http_reply *reply)
   return clock_now () + pause < queue->deadline ? pause : -1;
 }
 
+/* The body of a reply that may be another one a moment later says nothing. */
+static void
+keep_last (struct last_reply *last, const struct http_reply *reply)
+{
+  const struct clevis_error empty = CLEVIS_ERROR_INIT;
+
+  forget_last (last);
+  last->came = true;
+  last->error = empty;
+  clevis_error_copy (&last->error, &reply->error);
+  last->status = reply->status;
+  last->content_type = strdup (reply->content_type);
+  last->address = reply->address ? strdup (reply->address) : NULL;
+}
+
 static void
 reply_came (const struct http_reply *reply, void *opaque)
 {
@@ -207,8 +243,10 @@ reply_came (const struct http_reply *reply, void *opaque)
 
   queued->transfer = NULL;
   queued->server->busy--;
-  if (pause >= 0)
+  if (pause >= 0) {
     queued->not_before = clock_now () + pause;
+    keep_last (&queued->last, reply);
+  }
   else
     finish (queued, reply);
 }
@@ -261,6 +299,22 @@ send_all (struct queue *queue)
   return ended;
 }
 
+/* The last try that ended says why there is no answer: a server that is busy is
+ * not one that nobody reaches, wherever in a further try the time was over.
+ */
+static void
+finish_with_last (struct queued *queued)
+{
+  const struct last_reply *last = &queued->last;
+  const struct http_reply reply = {
+    .error = last->error, .status = last->status, .body = "",
+    .content_type = last->content_type ? last->content_type : "",
+    .address = last->address, .temporary = true,
+  };
+
+  finish (queued, &reply);
+}
+
 /* The time is over for all who still wait. */
 static void
 expire_all (struct queue *queue)
@@ -271,6 +325,10 @@ expire_all (struct queue *queue)
   while (queue->first) {
     CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
+    if (queue->first->last.came) {
+      finish_with_last (queue->first);
+      continue;
+    }
     clevis_error_set (&err, CLEVIS_ERR_UNREACHABLE,
                       _("no answer within the deadline of %g seconds"),
                       seconds);

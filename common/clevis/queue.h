@@ -24,8 +24,9 @@ extern struct queue *queue_new (const struct policy *policy,
 extern void queue_free (struct queue *queue);
 
 /* Add a request.  What it points to, the body too, is borrowed until done was
- * called, from queue_step: with the last reply, or with an error, which is
- * CLEVIS_ERR_UNREACHABLE when the deadline has come.
+ * called, from queue_step: with the last reply, or with an error.  When the
+ * deadline has come it is what the last try ended with, without a body, or
+ * CLEVIS_ERR_UNREACHABLE if no try has ended.
  *
  * Returns a handle that lives until done was called or queue_cancel; or NULL
  * if memory is short: CLEVIS_ERR_SYSTEM.

@@ -655,6 +655,32 @@ test_no_try_beyond_the_deadline (void **state)
   assert_int_equal (server_requests (f->server), 1);
 }
 
+/* The deadline comes while a further try is under way, or before it: what the
+ * last try has ended with decides, not the moment.
+ */
+static void
+test_deadline_after_a_failed_try (void **state)
+{
+  static const enum fault further[] = { FAULT_BLACK_HOLE, FAULT_ERROR };
+  struct fixture *f = *state;
+  size_t i;
+
+  policy_settings (f->policy)->retries = 100;
+  for (i = 0; i < sizeof further / sizeof further[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    ASKED a = question (server_url (f->server), f->key);
+
+    requests_free (f->rs);
+    policy_settings (f->policy)->deadline = 1000 * time_factor ();
+    f->rs = requests_new (f->policy, &err);
+    server_fault_for (f->server, 1, FAULT_ERROR, further[i]);
+    ask_and_wait (f, &a);
+    assert_failed (&a, CLEVIS_ERR_HTTP, "500");
+    assert_int_equal (a.err.http_status, 500);
+    assert_string_equal (a.address, "127.0.0.1");
+  }
+}
+
 static void
 test_step_waits_no_longer_than_told (void **state)
 {
@@ -954,6 +980,7 @@ main (void)
     test (test_server_says_when_to_come_back),
     test (test_deadline),
     test (test_no_try_beyond_the_deadline),
+    test (test_deadline_after_a_failed_try),
     test (test_step_waits_no_longer_than_told),
     test (test_wakeup),
     test (test_equal_questions_are_asked_once),
