@@ -31,12 +31,20 @@ advert_parse (const char *body, size_t len, struct clevis_error *err)
   CLEANUP_JSON json_t *payload = NULL;
   struct advert *adv;
   json_t *keys;
+  size_t nr;
 
   payload = jose_b64_dec_load (json_object_get (jws, "payload"));
   keys = json_object_get (payload, "keys");
   if (!json_is_array (keys) || json_array_size (keys) > BOUND_ADV_KEYS) {
     clevis_error_set (err, CLEVIS_ERR_REPLY,
                       _("the reply is not an advertisement of Tang"));
+    return NULL;
+  }
+  nr = json_array_size (json_object_get (jws, "signatures"));
+  if (nr > BOUND_ADV_SIGNERS) {
+    clevis_error_set (err, CLEVIS_ERR_REPLY,
+                      _("the advertisement has %zu signatures, more than %d"),
+                      nr, BOUND_ADV_SIGNERS);
     return NULL;
   }
   adv = calloc (1, sizeof *adv);
@@ -78,5 +86,6 @@ advert_is_signed (const struct advert *adv)
     if (jose_jwk_prm (jose_quiet_cfg (), key, true, "verify"))
       json_array_append (signers, key);
   return json_array_size (signers) > 0 &&
+    json_array_size (signers) <= BOUND_ADV_SIGNERS &&
     jose_jws_ver (jose_quiet_cfg (), adv->jws, NULL, signers, true);
 }

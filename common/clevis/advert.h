@@ -15,7 +15,9 @@
 
 struct advert;
 
-/* Parse what "GET /adv" gave.  Returns NULL with CLEVIS_ERR_REPLY. */
+/* Parse what "GET /adv" gave.  Returns NULL with CLEVIS_ERR_REPLY, also for more
+ * than BOUND_ADV_SIGNERS signatures.
+ */
 extern struct advert *advert_parse (const char *body, size_t len,
                                     struct clevis_error *err);
 extern void advert_free (struct advert *adv);
@@ -23,7 +25,9 @@ extern void advert_free (struct advert *adv);
 /* Is the exchange key with this thumbprint (S256 or S1) advertised? */
 extern bool advert_has_key (const struct advert *adv, const char *kid);
 
-/* Has every signing key that is in it signed it, and is there one? */
+/* Has every signing key that is in it signed it, and is there one, and no more
+ * than BOUND_ADV_SIGNERS?
+ */
 extern bool advert_is_signed (const struct advert *adv);
 
 #endif /* CLEVIS_ADVERT_H */

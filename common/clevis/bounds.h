@@ -40,10 +40,15 @@
 #define BOUND_ARGON2_MEMORY (4 * 1024 * 1024U)          /* KiB */
 #define BOUND_ARGON2_WORK (256 * 1024 * 1024ULL)        /* KiB x passes */
 
-/* A JWE of a tang pin is about 2 KiB, and sss nests them in base64.  This
- * bounds the plaintext too.
- */
+/* A JWE of a tang pin is about 2 KiB, and sss nests them in base64. */
 #define BOUND_JWE (1 * MIB)
+
+/* Bytes of a passphrase in a binding.  Clevis makes about 40, cryptsetup takes
+ * at most 512 from a terminal.  Locked memory (4 MiB) has room for those of a
+ * hundred devices with 32 bindings each.  A share of an sss pin has exactly
+ * twice the size of its prime.
+ */
+#define BOUND_PASSPHRASE 512
 
 /* The pin tree. */
 #define BOUND_PIN_DEPTH 8
@@ -53,6 +58,18 @@
 #define BOUND_URL 2048
 #define BOUND_ADV_KEYS 64
 #define BOUND_SSS_PRIME_BITS 521
+
+/* sss pins in one binding: each costs a test of its prime when the token is read
+ * (a third of a millisecond).  A tree as deep as it may be has seven.
+ */
+#define BOUND_PIN_SSS 8
+
+/* Keys that sign an advertisement, and its signatures.  Tang has one signing
+ * key, and a second one while keys are rotated.  Each signature is tried with
+ * each key, so the square of this, times half a millisecond, is how long a
+ * server can keep the event loop from others.
+ */
+#define BOUND_ADV_SIGNERS 8
 
 /* What a server may send. */
 #define BOUND_REPLY_BODY (64 * KIB)

@@ -316,6 +316,10 @@ verified (struct exchange *ex, struct run *run)
   struct pin *pin = run->binding->pin;
 
   run->binding->verify_seconds = job->seconds;
+  if (device->pub.status != EXCHANGE_PENDING || job->keyslot == -1) {
+    secret_free (pin->plaintext);
+    pin->plaintext = NULL;
+  }
   if (device->pub.status != EXCHANGE_PENDING)
     return;
   if (job->keyslot == -1) {

@@ -37,6 +37,7 @@ parse_prime (struct pin *pin, const json_t *config, struct clevis_error *err)
                              _("p is not a number of at most %d bits"),
                              BOUND_SSS_PRIME_BITS);
   pin->data = shamir_new (buf, len, err);
+  pin->share_size = 2 * len;
   return pin->data ? 0 : -1;
 }
 
@@ -47,6 +48,8 @@ parse (struct pin *pin, const json_t *config, struct clevis_error *err)
   const json_t *jwes = json_object_get (config, "jwe");
   size_t n = json_array_size (jwes), i;
 
+  if (pin_count_sss (pin, err) == -1)
+    return -1;
   if (n < 1 || n > BOUND_PIN_CHILDREN)
     return clevis_error_set (err, n < 1 ? CLEVIS_ERR_TOKEN : CLEVIS_ERR_LIMIT,
                              _("the sss pin has %zu pins, not 1 to %d"), n,
@@ -100,6 +103,8 @@ got_share (struct pin *pin, struct pin *child, struct exchange *ex)
     return;
 
   plain = combine (pin, &pin->error);
+  shamir_free (pin->data);      /* the shares */
+  pin->data = NULL;
   if (plain)
     pin_done (pin, ex, plain);
   else

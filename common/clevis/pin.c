@@ -67,6 +67,23 @@ set_names (struct pin *pin, const char *name, size_t i)
   return pin->path ? 0 : -1;
 }
 
+/* What a pin recovers is a share of its parent's prime or a passphrase, and how
+ * large it would be is known before anybody is asked.
+ */
+static int
+check_size (const struct pin *pin, struct clevis_error *err)
+{
+  const size_t most = pin->parent ? pin->parent->share_size : BOUND_PASSPHRASE;
+  const size_t len = pin->jwe->ciphertext_len;
+
+  if (len <= most)
+    return 0;
+  return clevis_error_set (err, CLEVIS_ERR_LIMIT, pin->parent
+                           ? _("the JWE holds %zu bytes, and a share has %zu")
+                           : _("the JWE holds %zu bytes, more than the %zu "
+                               "that a passphrase may have"), len, most);
+}
+
 /* Read the pin's JWE: which kind, and what that kind has to say. */
 static int
 read_jwe (struct pin *pin, const json_t *json, size_t i,
@@ -90,7 +107,8 @@ read_jwe (struct pin *pin, const json_t *json, size_t i,
   if (set_names (pin, name, i) == -1)
     return clevis_error_errno (err, ENOMEM, _("pin"));
   pin->type = find_type (name);
-  if (pin->type->alg && jwe_check (pin->jwe, pin->type->alg, err) == -1)
+  if (pin->type->alg && (jwe_check (pin->jwe, pin->type->alg, err) == -1 ||
+                         check_size (pin, err) == -1))
     return -1;
   return pin->type->parse (pin, json_object_get (clevis, name), err);
 }
@@ -171,6 +189,19 @@ pin_add_child (struct pin *parent, const json_t *jwe, size_t i,
     }
   }
   return 0;
+}
+
+int
+pin_count_sss (struct pin *pin, struct clevis_error *err)
+{
+  struct pin *root = root_of (pin);
+
+  if (++root->nr_sss <= BOUND_PIN_SSS)
+    return 0;
+  root->too_large = true;
+  return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                           _("the binding has more than %d sss pins"),
+                           BOUND_PIN_SSS);
 }
 
 int

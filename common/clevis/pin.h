@@ -74,6 +74,7 @@ struct pin {
   struct pin **children;
   size_t nr_children;
   int threshold;           /* t of an sss pin, else 0 */
+  size_t share_size;       /* bytes of what its children recover, else 0 */
   void *data;              /* of the type */
 
   /* For people; NULL or empty where it does not apply. */
@@ -86,6 +87,7 @@ struct pin {
   char *warning;           /* "the key lies in clear in the header" */
 
   size_t nr_pins;          /* of the whole tree, counted at its root */
+  size_t nr_sss;           /* sss pins of the whole tree, the same */
   bool too_large;          /* of a root: the tree exceeds a limit */
   void *owner;             /* of a root: for whoever runs the tree */
 
@@ -114,6 +116,11 @@ extern void pin_free (struct pin *pin);
  */
 extern int pin_add_child (struct pin *parent, const json_t *jwe, size_t i,
                           struct clevis_error *err);
+
+/* Count one more sss pin in the tree of this one.  Returns 0, or -1 with
+ * CLEVIS_ERR_LIMIT if the tree has too many.
+ */
+extern int pin_count_sss (struct pin *pin, struct clevis_error *err);
 extern int pin_add_param (struct pin *pin, const char *name,
                           const char *value, struct clevis_error *err);
 

@@ -273,6 +273,23 @@ test_passphrase_that_is_not_accepted (void **state)
   assert_contains (err->hint, "clevis luks regen");
 }
 
+/* Nothing of a passphrase is kept that no keyslot wants. */
+static void
+test_refused_passphrase_is_freed (void **state)
+{
+  struct fixture *f = *state;
+  const char *file = new_disk (2, 0);
+  CLEANUP_JSON json_t *jwe = encrypt_null ("wrong", 5);
+
+  bind_luks (file, 1, jwe);
+  add (f, file);
+  run (f);
+  assert_failed (f, 0, CLEVIS_ERR_PASSPHRASE, 0, "not accept");
+  assert_int_equal (exchange_device (f->ex, 0)->bindings[0].pin->state,
+                    PIN_DONE);
+  assert_null (exchange_device (f->ex, 0)->bindings[0].pin->plaintext);
+}
+
 /* A token may name several keyslots. */
 static void
 test_second_keyslot_of_a_token (void **state)
@@ -813,6 +830,7 @@ main (void)
     test (test_no_devices),
     test (test_device_without_binding),
     test (test_passphrase_that_is_not_accepted),
+    test (test_refused_passphrase_is_freed),
     test (test_second_keyslot_of_a_token),
     test (test_broken_tokens_beside_a_good_one),
     test (test_only_broken_tokens),

@@ -914,6 +914,57 @@ test_too_large_tree_is_not_run (void **state)
   assert_error (&pin->error, CLEVIS_ERR_LIMIT, "deeper than 8");
 }
 
+/* One sss pin too many, in whatever places. */
+static void
+test_sss_total (void **state)
+{
+  static const size_t ones[BOUND_PIN_SSS] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+  CLEANUP_JSON json_t *most = bushy (ones, BOUND_PIN_SSS - 1);
+  CLEANUP_JSON json_t *more = bushy (ones, BOUND_PIN_SSS);
+  CLEANUP_PIN struct pin *pin = parsed (most), *bad = NULL;
+
+  assert_usable (pin);
+  bad = parsed (more);
+  assert_error (&bad->error, CLEVIS_ERR_LIMIT, "more than 8 sss pins");
+  assert_int_equal (bad->state, PIN_FAILED);
+}
+
+/* The size of what would be recovered is known from the JWE, so that no locked
+ * memory is taken for more than a passphrase or a share.
+ */
+static void
+test_size_of_passphrase (void **state)
+{
+  static const char text[BOUND_PASSPHRASE + 1] = "secret";
+  CLEANUP_JSON json_t *most = encrypt_null (text, BOUND_PASSPHRASE);
+  CLEANUP_JSON json_t *more = encrypt_null (text, BOUND_PASSPHRASE + 1);
+  CLEANUP_PIN struct pin *pin = parsed (most), *bad = parsed (more);
+
+  run_pin (pin, NULL);
+  assert_int_equal (pin->state, PIN_DONE);
+  assert_secret (pin->plaintext, text, BOUND_PASSPHRASE);
+  assert_int_equal (bad->state, PIN_FAILED);
+  assert_error (&bad->error, CLEVIS_ERR_LIMIT,
+                "holds 513 bytes, more than the 512");
+}
+
+static void
+test_size_of_share (void **state)
+{
+  CLEANUP_JSON json_t *header = sss_header (1, 2);
+  json_t *jwes = json_object_get (sss_config (header), "jwe");
+  static const char text[65];
+  CLEANUP_JSON json_t *more = encrypt_null (text, 65);
+  CLEANUP_PIN struct pin *pin = NULL;
+
+  json_array_set_new (jwes, 1, compact (more));
+  pin = parsed_header (header);
+  assert_usable (pin);
+  assert_usable (pin->children[0]);
+  assert_error (&pin->children[1]->error, CLEVIS_ERR_LIMIT,
+                "holds 65 bytes, and a share has 64");
+}
+
 /* Running a tree. */
 
 /* For encrypt_sss: what each child is to be, one letter each: (n)ull pin,
@@ -1204,6 +1255,9 @@ main (void)
     cmocka_unit_test (test_depth),
     cmocka_unit_test (test_total),
     cmocka_unit_test (test_too_large_tree_is_not_run),
+    cmocka_unit_test (test_sss_total),
+    cmocka_unit_test (test_size_of_passphrase),
+    cmocka_unit_test (test_size_of_share),
     cmocka_unit_test (test_run_sss),
     cmocka_unit_test (test_run_sss_with_too_few_shares),
     cmocka_unit_test (test_run_sss_keeps_the_reasons),

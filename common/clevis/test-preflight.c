@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <jose/b64.h>
+#include <jose/jose.h>
 
 #include "advert.h"
 #include "bounds.h"
@@ -593,6 +594,52 @@ test_advertisement_without_signing_key (void **state)
   advert_free (adv);
 }
 
+/* n times the signature of the only signing key, which is advertised m times. */
+static json_t *
+much_signed (size_t n, size_t m)
+{
+  CLEANUP_JSON json_t *signing = json_pack ("{s:s}", "alg", "ES256");
+  CLEANUP_JSON json_t *keys = json_array (), *payload = NULL, *text = NULL;
+  json_t *jws, *all = json_array ();
+  size_t i;
+
+  assert_true (jose_jwk_gen (NULL, signing));
+  for (i = 0; i < m; ++i)
+    json_array_append_new (keys, public_part (signing));
+  payload = json_pack ("{s:O}", "keys", keys);
+  text = jose_b64_enc_dump (payload);
+  jws = json_pack ("{s:O}", "payload", text);
+  assert_true (jose_jws_sig (NULL, jws, NULL, signing));
+  for (i = 0; i < n; ++i)
+    json_array_append_new (all, json_pack (
+      "{s:O, s:O}", "protected", json_object_get (jws, "protected"),
+      "signature", json_object_get (jws, "signature")));
+  json_object_del (jws, "protected");
+  json_object_del (jws, "signature");
+  json_object_set_new (jws, "signatures", all);
+  return jws;
+}
+
+/* Each signature is tried with each key, so both are limited. */
+static void
+test_advertisement_with_many_signatures (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_JSON json_t *most = much_signed (BOUND_ADV_SIGNERS, BOUND_ADV_SIGNERS);
+  CLEANUP_JSON json_t *signers = much_signed (1, BOUND_ADV_SIGNERS + 1);
+  CLEANUP_JSON json_t *more = much_signed (BOUND_ADV_SIGNERS + 1, 1);
+  CLEANUP_FREE char *text = json_dumps (more, 0);
+  struct advert *adv = parsed (most);
+
+  assert_true (advert_is_signed (adv));
+  advert_free (adv);
+  adv = parsed (signers);
+  assert_false (advert_is_signed (adv));
+  advert_free (adv);
+  assert_null (advert_parse (text, strlen (text), &err));
+  assert_error (&err, CLEVIS_ERR_REPLY, "9 signatures, more than 8");
+}
+
 static void
 test_bad_advertisements (void **state)
 {
@@ -640,6 +687,7 @@ main (void)
     test (test_advertisement),
     test (test_advertised_signing_key),
     test (test_advertisement_without_signing_key),
+    test (test_advertisement_with_many_signatures),
     test (test_bad_advertisements),
   };
 
