@@ -68,6 +68,52 @@ config_at ()
   jq -n --arg url "$2" --arg adv "$PWD/$1.adv" '{url: $url, adv: $adv}'
 }
 
+# Devices whose tokens name these URLs, with the keys of a server, each token as
+# a disk's owner would write it by hand.  Sets files, and spellings to the URLs;
+# each file has as many tokens as its small header has room for.
+#   spell NAME URL...
+spelled_each=5
+spell ()
+{
+  local url header n=0
+  bound_piece base.luks tang "$(tang_config "$1")"
+  shift
+  spellings=("$@")
+  cryptsetup token export --token-id 0 base.luks > base.json ||
+    fail 'cryptsetup token export'
+  jq -j .jwe.protected base.json | jose b64 dec -i - > header.json
+  cryptsetup token remove --token-id 0 base.luks
+  files=()
+  for url in "${spellings[@]}"; do
+    if [ $((n % spelled_each)) -eq 0 ]; then
+      files+=("d${#files[@]}.luks")
+      cp base.luks "${files[${#files[@]}-1]}"
+    fi
+    header=$(jq -cj --arg url "$url" '.clevis.tang.url = $url' header.json |
+               jose b64 enc -I -)
+    jq -c --arg p "$header" '.jwe.protected = $p' base.json > token.json
+    cryptsetup token import --token-id $((n % spelled_each)) \
+      --json-file token.json "${files[${#files[@]}-1]}" ||
+      fail "cryptsetup token import: $url"
+    n=$((n + 1))
+  done
+}
+
+# The last run refused each of them before anything was tried.
+assert_all_refused ()
+{
+  local i=0 url
+  assert_status 2
+  assert_no_stdout
+  for url in "${spellings[@]}"; do
+    grep -E "^(policy|token|limit): d$((i / spelled_each)).luks: token $((i % spelled_each)): " \
+      "$err" > lines || fail "not refused: $url"
+    i=$((i + 1))
+  done
+  ! grep -E '^(unreachable|http|no-key|reply|system): ' "$err" ||
+    fail 'something was asked'
+}
+
 # A port that was free a moment ago; sets free_port.
 find_free_port ()
 {
@@ -158,9 +204,10 @@ END
 start_tls ()
 {
   local log=$tmp/$1.log pid port=
+  : > "$log"
   setsid socat -d -d -t 5 \
-    "OPENSSL-LISTEN:0,bind=127.0.0.1,reuseaddr,fork,cert=$2.pem,key=$2.key,${4-verify=0}" \
-    "TCP:127.0.0.1:$3" </dev/null >/dev/null 2> "$log" &
+    "OPENSSL-LISTEN:0,bind=$listen_on,reuseaddr,fork,cert=$2.pem,key=$2.key,${4-verify=0}" \
+    "TCP:$listen_on:$3" </dev/null >/dev/null 2> "$log" &
   pid=$!
   groups+=("$pid")
   listens ()

@@ -30,6 +30,28 @@ unlock_file --map "tang.invalid=$TANG_URL_one" path.luks
 assert_refused 2 '^no-key: .*HTTP status 404'
 grep -q 'nbde/rec/' "$TANG_LOG_one" || fail 'the path was not kept'
 
+# Nor is a path that leads out of the part that is mapped, however it is written:
+# such a URL is refused before it is compared with a map.
+climbs=()
+for climb in .. . %2e%2e %2E%2E .%2e %2e. %2e ..%2f ..%2Fx %2f..%2f '' \
+             %252e%252e %252f %5c '\' '..\' ..%5c '..;' '..;x' ';' %00 %0a \
+             '%c0%ae%c0%ae' %u002e '．．' '／' '%' '%2' %zz '*' '?' '#' '&' '+'
+do
+  climbs+=("http://tang.invalid/nbde/$climb/x")
+done
+spell one "${climbs[@]}"
+before=$(connections one)
+unlock_file --map "tang.invalid/nbde=$TANG_URL_one/inner" \
+  --map "tang.invalid=$TANG_URL_one" "${files[@]}"
+assert_all_refused
+assert_equal "$before" "$(connections one)" connections
+# What is only letters, digits and -._~ passes as it is.
+bound_to plain.luks one http://tang.invalid/nbde/a.b..c-d_e~f/1
+unlock_file --map "tang.invalid/nbde=$TANG_URL_one/inner" plain.luks
+assert_refused 2 '^no-key: .*HTTP status 404'
+grep -q ' /*inner/a\.b\.\.c-d_e~f/1/rec/' "$TANG_LOG_one" ||
+  fail 'another path was asked for'
+
 # A map that does not match is not used; of two that do, the first is.
 unlock_file --map "https://tang.invalid/nbde=$TANG_URL_other" \
   --map "tang.invalid:7501/nbde=$TANG_URL_other" \
@@ -64,6 +86,14 @@ unlock_file --allow 127.0.0.1 \
   --resolve "tang.invalid:$TANG_PORT_one:127.0.0.1" name.luks
 assert_opens name.luks
 
+# The dot of the root makes it no other name.
+bound_to rooted.luks one "http://tang.invalid.:$TANG_PORT_one"
+unlock_file --allow 127.0.0.1 \
+  --resolve "tang.invalid:$TANG_PORT_one:127.0.0.1" rooted.luks
+assert_opens rooted.luks
+unlock_file --map "tang.invalid.=$TANG_URL_one" name.luks
+assert_opens name.luks
+
 # An error names both URLs, and the address.
 find_free_port
 for mapped in "http://127.0.0.1:$free_port" "$TANG_URL_other/x"; do
@@ -76,10 +106,19 @@ for mapped in "http://127.0.0.1:$free_port" "$TANG_URL_other/x"; do
 done
 
 # What cannot be read is an error.
-for map in nothing =http://x 'a=' 'a=ftp://x' 'a=http://u:p@x'; do
+for map in nothing =http://x 'a=' 'a=ftp://x' 'a=http://u:p@x' \
+           'a=http://x/../y' 'a/%2e%2e=http://x'; do
   unlock_file --map "$map" path.luks
   assert_refused 1 'policy: '
 done
+for map in 'bücher.example=http://x' 'a=http://bücher.example'; do
+  unlock_file --map "$map" path.luks
+  assert_refused 1 'policy: .*characters other than'
+  assert_stderr_matches '^hint: .*xn--.*idn2'
+done
+unlock_file --map "xn--bcher-kva.example=http://x" \
+  --map "tang.invalid/nbde=$TANG_URL_one" path.luks
+assert_opens path.luks
 for entry in a a:80 a:80:b a:0:127.0.0.1 :80:127.0.0.1; do
   unlock_file --resolve "$entry" path.luks
   assert_refused 1 'policy: .*HOST:PORT:ADDRESS'

@@ -132,6 +132,19 @@ uses proxied - --proxy "http://127.0.0.1:$http" d.luks
 assert_refused 2 '^policy: .*localhost'
 assert_equal 0 "$used" 'requests by the proxy'
 
+# A name that becomes another one when it is mapped to ASCII, below a domain that
+# is allowed: curl would write a colon and a slash, and the proxy would connect
+# to this host.
+bound_to fullwidth.luks one "http://127.0.0.1：$TANG_PORT_one／.example.com"
+before=$(connections one)
+for proxy in "http://127.0.0.1:$http" "socks5h://127.0.0.1:$socks"; do
+  unlock_file --allow '*.example.com' --retries 0 --proxy "$proxy" \
+    fullwidth.luks
+  assert_refused 2 '^token: .*characters other than a-z'
+  assert_stderr_matches '^hint: .*xn--'
+done
+assert_equal "$before" "$(connections one)" 'connections by the proxies'
+
 # A map is the user's word, behind a proxy too.
 uses proxied - --proxy "http://127.0.0.1:$http" \
   --map "localhost=http://localhost:$TANG_PORT_one" d.luks

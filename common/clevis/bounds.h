@@ -71,6 +71,13 @@
  */
 #define BOUND_ADV_SIGNERS 8
 
+/* The name of a host as text and one of its labels (RFC 1035 section 2.3.4), and
+ * the name of a network interface in an address's zone (IFNAMSIZ - 1).
+ */
+#define BOUND_HOST 253
+#define BOUND_HOST_LABEL 63
+#define BOUND_ZONE 15
+
 /* What a server may send. */
 #define BOUND_REPLY_BODY (64 * KIB)
 #define BOUND_REPLY_HEADERS (64 * KIB)

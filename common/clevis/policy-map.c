@@ -8,9 +8,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "cleanups.h"
 #include "gettext-compat.h"
@@ -20,76 +20,76 @@
 void
 policy_map_clear (struct policy_map *m)
 {
-  free (m->scheme);
-  free (m->host);
-  free (m->path);
+  url_free (m->from);
   url_free (m->to);
 }
 
-static char *
-lower_case (const char *text)
+/* Has "HOST[:PORT][/PATH]" a port?  The colons of IPv6 are in brackets. */
+static bool
+has_port (const char *text)
 {
-  char *copy = strdup (text), *p;
+  const char *bracket = *text == '[' ? strchr (text, ']') : NULL;
 
-  for (p = copy; p && *p; ++p)
-    if (*p >= 'A' && *p <= 'Z')
-      *p += 'a' - 'A';
-  return copy;
+  text = bracket ? bracket : text;
+  return text[strcspn (text, ":/")] == ':';
 }
 
-/* Take "[SCHEME://]HOST[:PORT][/PATH]" apart; text is changed.  With a scheme
- * and no port the scheme's own port is meant, as in any URL.
+/* "[SCHEME://]HOST[:PORT][/PATH]" is a URL, of which it is remembered what it
+ * did not say.  With a scheme and no port the scheme's own port is meant, as in
+ * any URL.
  */
-static bool
-parse_from (struct policy_map *m, char *text)
+static int
+parse_from (struct policy_map *m, const char *text, struct clevis_error *err)
 {
-  char *sep = strstr (text, "://"), *slash, *host, *length, *port;
-  size_t len;
+  m->any_scheme = strstr (text, "://") == NULL;
+  m->any_port = m->any_scheme && !has_port (text);
+  m->from = url_parse (text, err);
+  return m->from ? 0 : -1;
+}
 
-  if (sep) {
-    *sep = '\0';
-    if (strcasecmp (text, "http") != 0 && strcasecmp (text, "https") != 0)
-      return false;
-    m->scheme = lower_case (text);
-    m->port = strcasecmp (text, "https") == 0 ? 443 : 80;
-    text = sep + 3;
-  }
-  slash = strchr (text, '/');
-  m->path = strdup (slash ? slash : "");
-  if (m->path == NULL)
-    return false;
-  for (len = strlen (m->path); len > 0 && m->path[len-1] == '/'; --len)
-    m->path[len-1] = '\0';
-  if (slash)
-    *slash = '\0';
-  if (!policy_split_host (text, &host, &length, &port) || length)
-    return false;
-  if (port) {
-    m->port = policy_number (port, 1, 65535);
-    if (m->port == -1)
-      return false;
-  }
-  m->host = lower_case (host);
-  return m->host != NULL && (sep == NULL || m->scheme != NULL);
+static int
+parse_map (struct policy_map *m, char *text, struct clevis_error *err)
+{
+  char *to = strchr (text, '=');
+
+  if (to == NULL)
+    return -1;
+  *to++ = '\0';
+  if (parse_from (m, text, err) == -1)
+    return -1;
+  m->to = url_parse (to, err);
+  return m->to ? 0 : -1;
+}
+
+/* why may be empty. */
+static int
+refuse_map (const char *map, const struct clevis_error *why,
+            struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_POLICY,
+                    _("\"%s\" is not FROM=TO with two URLs%s%s"), map,
+                    why->message ? ": " : "",
+                    why->message ? why->message : "");
+  if (why->hint)
+    clevis_error_hint (err, "%s", why->hint);
+  else
+    clevis_error_hint (err, _("For example --tang-map tang.example.com="
+                              "http://192.0.2.7:7500"));
+  return -1;
 }
 
 int
 policy_map (struct policy *policy, const char *map, struct clevis_error *err)
 {
+  CLEANUP_ERROR struct clevis_error why = CLEVIS_ERROR_INIT;
   CLEANUP_FREE char *text = strdup (map);
-  char *to = text ? strchr (text, '=') : NULL;
-  struct policy_map m = { .port = 0 }, *maps;
+  struct policy_map m = { .from = NULL }, *maps;
 
-  if (to)
-    *to++ = '\0';
-  if (to == NULL || !parse_from (&m, text) ||
-      (m.to = url_parse (to, NULL)) == NULL) {
+  if (text == NULL)
+    return clevis_error_errno (err, errno, _("policy"));
+  if (parse_map (&m, text, &why) == -1) {
     policy_map_clear (&m);
-    clevis_error_set (err, CLEVIS_ERR_POLICY,
-                      _("\"%s\" is not FROM=TO with two URLs"), map);
-    clevis_error_hint (err, _("For example tang.example.com="
-                              "http://192.0.2.7:7500"));
-    return -1;
+    return refuse_map (map, &why, err);
   }
   maps = reallocarray (policy->maps, policy->nr_maps + 1, sizeof *maps);
   if (maps == NULL) {
@@ -114,10 +114,10 @@ path_begins (const char *path, const char *prefix)
 static bool
 map_matches (const struct policy_map *m, const struct url *url)
 {
-  return (m->scheme == NULL || strcmp (m->scheme, url->scheme) == 0) &&
-    strcmp (m->host, url->host) == 0 &&
-    (m->port == 0 || m->port == url->port) &&
-    path_begins (url->path, m->path);
+  return (m->any_scheme || strcmp (m->from->scheme, url->scheme) == 0) &&
+    strcmp (m->from->host, url->host) == 0 &&
+    (m->any_port || m->from->port == url->port) &&
+    path_begins (url->path, m->from->path);
 }
 
 int
@@ -134,7 +134,7 @@ policy_apply_maps (const struct policy *policy, const struct url *url,
     if (!map_matches (m, url))
       continue;
     if (asprintf (&text, "%s%s", m->to->base,
-                  url->path + strlen (m->path)) == -1) {
+                  url->path + strlen (m->from->path)) == -1) {
       text = NULL;
       return clevis_error_errno (err, ENOMEM, _("policy"));
     }

@@ -20,12 +20,10 @@ struct policy_pattern {
   int port;
 };
 
-/* One --tang-map; NULL and 0 mean any. */
+/* One --tang-map. */
 struct policy_map {
-  char *scheme;
-  char *host;
-  int port;
-  char *path;              /* prefix, "" for any, without a final slash */
+  struct url *from;        /* its path is a prefix */
+  bool any_scheme, any_port; /* what from has of them does not count */
   struct url *to;
 };
 

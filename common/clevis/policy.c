@@ -14,6 +14,7 @@
 
 #include "cleanups.h"
 #include "gettext-compat.h"
+#include "hostname.h"
 #include "policy-private.h"
 
 struct policy *
@@ -71,48 +72,72 @@ policy_get_settings (const struct policy *policy)
   return &policy->settings;
 }
 
-/* HOST, a port, and a numeric address with or without brackets. */
-static bool
-is_resolve (const char *entry)
+/* HOST, a port, and a numeric address with or without brackets.  Returns the
+ * entry with the one spelling of HOST, or NULL; *problem says why if it is the
+ * host.
+ */
+static char *
+parse_resolve (const char *entry, const char **problem)
 {
-  CLEANUP_FREE char *text = strdup (entry);
+  CLEANUP_FREE char *text = strdup (entry), *host = NULL;
+  char *port, *addr, *resolve;
   struct address a;
-  char *port, *addr;
   size_t len;
 
-  if (text == NULL || (port = strchr (text, ':')) == NULL || port == text)
-    return false;
+  if (text == NULL || (port = strchr (text, ':')) == NULL)
+    return NULL;
   *port++ = '\0';
   addr = strchr (port, ':');
   if (addr == NULL)
-    return false;
+    return NULL;
   *addr++ = '\0';
   len = strlen (addr);
   if (len > 2 && addr[0] == '[' && addr[len-1] == ']') {
     addr[len-1] = '\0';
     addr++;
   }
-  return policy_number (port, 1, 65535) != -1 && address_parse (&a, addr);
+  if (policy_number (port, 1, 65535) == -1 || !address_parse (&a, addr))
+    return NULL;
+  host = hostname_normalise (text, problem);
+  if (host == NULL || asprintf (&resolve, "%s%s", host,
+                                strchr (entry, ':')) == -1)
+    return NULL;
+  return resolve;
+}
+
+static int
+refuse_resolve (const char *entry, const char *problem,
+                struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_POLICY,
+                    _("\"%s\" is not HOST:PORT:ADDRESS%s%s"), entry,
+                    problem ? ": " : "", problem ? problem : "");
+  if (hostname_is_foreign (entry))
+    clevis_error_hint (err, "%s", hostname_advice ());
+  else
+    clevis_error_hint (err, _("For example --tang-resolve "
+                              "tang.example.com:80:192.0.2.7"));
+  return -1;
 }
 
 int
 policy_resolve (struct policy *policy, const char *entry,
                 struct clevis_error *err)
 {
+  const char *problem = NULL;
+  CLEANUP_FREE char *resolve = parse_resolve (entry, &problem);
   char **resolves;
 
-  if (!is_resolve (entry))
-    return clevis_error_set (err, CLEVIS_ERR_POLICY,
-                             _("\"%s\" is not HOST:PORT:ADDRESS"), entry);
+  if (resolve == NULL)
+    return refuse_resolve (entry, problem, err);
   resolves = reallocarray (policy->resolves, policy->nr_resolves + 2,
                            sizeof *resolves);
   if (resolves == NULL)
     return clevis_error_errno (err, errno, _("policy"));
   policy->resolves = resolves;
-  resolves[policy->nr_resolves] = strdup (entry);
-  if (resolves[policy->nr_resolves] == NULL)
-    return clevis_error_errno (err, errno, _("policy"));
-  resolves[++policy->nr_resolves] = NULL;
+  resolves[policy->nr_resolves++] = resolve;
+  resolves[policy->nr_resolves] = NULL;
+  resolve = NULL;
   return 0;
 }
 

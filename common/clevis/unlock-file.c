@@ -12,7 +12,8 @@
  *
  * Exit status: 0 if each file was unlocked (or would be, or was exported), 4 if
  * one was not and might be later, 2 if it will not be, 1 for other errors.
- * Standard error says why, a line for each device, binding and leaf.
+ * Standard error says why, a line for each device, binding and leaf, and one for
+ * its hint.
  */
 
 #include <config.h>
@@ -68,21 +69,21 @@ struct options {
 };
 
 static void
-die (const struct clevis_error *err)
-{
-  CLEANUP_FREE char *line = clevis_error_line (err);
-
-  error (EXIT_FAILURE, 0, "%s: %s", clevis_code_name (err->code), line);
-  abort ();
-}
-
-static void
 show_error (const struct clevis_error *err)
 {
   CLEANUP_FREE char *line = clevis_error_line (err);
 
   if (err->code != CLEVIS_OK)
     fprintf (stderr, "%s: %s\n", clevis_code_name (err->code), line);
+  if (err->hint)
+    fprintf (stderr, "hint: %s\n", err->hint);
+}
+
+static void
+die (const struct clevis_error *err)
+{
+  show_error (err);
+  exit (EXIT_FAILURE);
 }
 
 static long

@@ -1,32 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Parsing of URLs with curl's URL API.  It decides nothing about who may be
- * asked; that is policy.c.
+ * Parsing of URLs.  curl's parser takes them apart, but it takes more than
+ * Tang needs, and decodes and maps some of it later, when it connects.  So
+ * what is not plain is refused first, and the URL that curl will be given is
+ * put together again from the parts that the policy sees.  Who may be asked
+ * is not decided here; that is policy.c.
  */
 
 #include <config.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <curl/curl.h>
 
 #include "bounds.h"
 #include "cleanups.h"
 #include "gettext-compat.h"
+#include "hostname.h"
 #include "url.h"
-
-/* Since curl 8.8 an empty query ("http://host/?") is only told to those who ask
- * for it.
- */
-#ifndef CURLU_GET_EMPTY
-#define CURLU_GET_EMPTY 0
-#endif
 
 static void
 cleanup_curlu (CURLU **u)
@@ -49,14 +47,6 @@ get_part (CURLU *u, CURLUPart part, unsigned flags)
   return copy;
 }
 
-static bool
-has_part (CURLU *u, CURLUPart part)
-{
-  CLEANUP_FREE char *value = get_part (u, part, CURLU_GET_EMPTY);
-
-  return value != NULL;
-}
-
 /* Does the text begin with "SCHEME://"? */
 static bool
 has_scheme (const char *text)
@@ -67,86 +57,198 @@ has_scheme (const char *text)
   return n > 0 && strncmp (text + n, "://", 3) == 0;
 }
 
-static int
-check_parts (CURLU *u, const struct url *url, struct clevis_error *err)
+/* The part of a URL between "//" and the path, which it ends with len bytes
+ * later.
+ */
+static const char *
+find_authority (const char *full, size_t *len)
 {
-  if (strcmp (url->scheme, "http") != 0 && strcmp (url->scheme, "https") != 0)
-    return clevis_error_set (err, CLEVIS_ERR_POLICY,
-                             _("only http and https servers are asked, not "
-                               "\"%s\""), url->scheme);
-  if (has_part (u, CURLUPART_USER) || has_part (u, CURLUPART_PASSWORD))
+  const char *authority = strstr (full, "://") + strlen ("://");
+
+  *len = strcspn (authority, "/?#\\");
+  return authority;
+}
+
+static int
+refuse_host (const char *host, const char *problem, struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_TOKEN, _("the host \"%s\" is refused: %s"),
+                    host, problem);
+  if (hostname_is_foreign (host))
+    clevis_error_hint (err, "%s", hostname_advice ());
+  return -1;
+}
+
+/* What curl would decode or map.  A percent sign is only taken before the zone
+ * of an IPv6 address.
+ */
+static int
+check_authority (const char *authority, size_t len, struct clevis_error *err)
+{
+  CLEANUP_FREE char *text = strndup (authority, len);
+
+  if (text == NULL)
+    return clevis_error_errno (err, errno, _("URL"));
+  if (strchr (text, '@'))
     return clevis_error_set (err, CLEVIS_ERR_TOKEN,
                              _("the URL has a user name, which Tang does not "
                                "have"));
-  if (has_part (u, CURLUPART_QUERY) || has_part (u, CURLUPART_FRAGMENT))
+  if (hostname_is_foreign (text))
+    return refuse_host (text, hostname_problem (text), err);
+  if (text[0] != '[' && strchr (text, '%'))
+    return refuse_host (text, _("it is percent-encoded"), err);
+  return 0;
+}
+
+/* The text, before anybody else reads it. */
+static int
+check_text (const char *full, struct clevis_error *err)
+{
+  size_t len;
+  const char *authority = find_authority (full, &len), *p;
+
+  if (check_authority (authority, len, err) == -1)
+    return -1;
+  for (p = full; *p; ++p)
+    if (*p <= ' ' || *p >= 0x7f || strchr ("\"<>\\^`{|}", *p))
+      return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                               _("the URL is malformed: it has a character "
+                                 "that is in no URL"));
+  if (strpbrk (authority + len, "?#"))
     return clevis_error_set (err, CLEVIS_ERR_TOKEN,
                              _("the URL has a query or fragment"));
   return 0;
 }
 
-/* Host names are case insensitive, may end in a dot, and IPv6 addresses have
- * brackets in a URL; the policy wants one spelling.
- */
-static void
-normalise_host (char *host)
-{
-  size_t len = strlen (host), i;
-
-  if (len >= 2 && host[0] == '[' && host[len-1] == ']') {
-    memmove (host, host + 1, len - 2);
-    host[len-2] = '\0';
-    len -= 2;
-  }
-  if (len > 1 && host[len-1] == '.')
-    host[len-1] = '\0';
-  for (i = 0; host[i]; ++i)
-    if (host[i] >= 'A' && host[i] <= 'Z')
-      host[i] += 'a' - 'A';
-}
-
-/* Whatever the resolver takes for an IPv4 address (decimal, octal, hexadecimal,
- * fewer than four parts), made dotted.  curl does that too, but not for digits
- * that were percent-encoded or have a dot behind them.
+/* Segments of a path that no server and no proxy on the way to it takes for
+ * others: not decoded, not a step up, not empty.
  */
 static int
-make_dotted (char **host)
+check_path (const char *path, struct clevis_error *err)
 {
-  struct in_addr v4;
-  char text[INET_ADDRSTRLEN];
-  char *dotted;
+  size_t len;
 
-  if (inet_aton (*host, &v4) == 0)
-    return 0;
-  dotted = strdup (inet_ntop (AF_INET, &v4, text, sizeof text));
-  if (dotted == NULL)
-    return -1;
-  free (*host);
-  *host = dotted;
+  if (path[strspn (path, "abcdefghijklmnopqrstuvwxyz"
+                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")] != '\0')
+    return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                             _("the path of the URL is refused: it has "
+                               "characters other than letters, digits, and "
+                               "-._~/"));
+  while (*path == '/') {
+    path++;
+    len = strcspn (path, "/");
+    if (len == 0 || (len <= 2 && strspn (path, ".") == len))
+      return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                               _("the path of the URL is refused: a part of "
+                                 "it is empty, or a step up"));
+    path += len;
+  }
+  return 0;
+}
+
+/* The scheme, which must be one of two. */
+static int
+fill_scheme (struct url *url, CURLU *u, struct clevis_error *err)
+{
+  url->scheme = get_part (u, CURLUPART_SCHEME, 0);
+  if (url->scheme == NULL)
+    return clevis_error_errno (err, ENOMEM, _("URL"));
+  if (strcmp (url->scheme, "http") != 0 && strcmp (url->scheme, "https") != 0)
+    return clevis_error_set (err, CLEVIS_ERR_POLICY,
+                             _("only http and https servers are asked, not "
+                               "\"%s\""), url->scheme);
   return 0;
 }
 
 static int
-fill (struct url *url, CURLU *u, struct clevis_error *err)
+fill_port (struct url *url, CURLU *u, struct clevis_error *err)
 {
   CLEANUP_FREE char *port = get_part (u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+
+  url->port = port ? atoi (port) : 0;
+  if (url->port < 1 || url->port > 65535)
+    return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                             _("the URL is malformed: port 0"));
+  return 0;
+}
+
+/* An interface is only meant where an address is not unique without it. */
+static int
+check_zone (const char *zone, const char *host, struct clevis_error *err)
+{
+  struct in6_addr v6;
+
+  if (inet_pton (AF_INET6, host, &v6) != 1 || !IN6_IS_ADDR_LINKLOCAL (&v6))
+    return refuse_host (host, _("only link-local addresses have a zone"), err);
+  if (strlen (zone) > BOUND_ZONE ||
+      zone[strspn (zone, "abcdefghijklmnopqrstuvwxyz"
+                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] != '\0')
+    return refuse_host (host, _("its zone is not the name of a network "
+                                "interface"), err);
+  return 0;
+}
+
+/* The host for the policy, and how it is written in the URL for curl: with the
+ * final dot of a name, which tells resolvers not to search other domains.
+ */
+static int
+fill_host (struct url *url, CURLU *u, char **written,
+           struct clevis_error *err)
+{
+  CLEANUP_FREE char *raw = get_part (u, CURLUPART_HOST, 0);
+  CLEANUP_FREE char *zone = get_part (u, CURLUPART_ZONEID, 0);
+  const char *problem;
+  size_t len = raw ? strlen (raw) : 0;
+  struct in_addr v4;
+  bool v6, rooted;
+
+  if (len == 0)
+    return clevis_error_set (err, CLEVIS_ERR_TOKEN, _("the URL has no host"));
+  v6 = raw[0] == '[' && raw[len-1] == ']';
+  if (v6) {
+    raw[len-1] = '\0';
+    memmove (raw, raw + 1, len - 1);
+  }
+  url->host = hostname_normalise (raw, &problem);
+  if (url->host == NULL)
+    return problem ? refuse_host (raw, problem, err)
+      : clevis_error_errno (err, ENOMEM, _("URL"));
+  if (zone && check_zone (zone, url->host, err) == -1)
+    return -1;
+  rooted = !v6 && raw[len-1] == '.' &&
+    inet_pton (AF_INET, url->host, &v4) != 1;
+  if (asprintf (written, "%s%s%s%s%s", v6 ? "[" : "", url->host,
+                zone ? "%25" : rooted ? "." : "", zone ? zone : "",
+                v6 ? "]" : "") == -1) {
+    *written = NULL;
+    return clevis_error_errno (err, ENOMEM, _("URL"));
+  }
+  return 0;
+}
+
+/* All parts, and the URL made of them. */
+static int
+fill (struct url *url, CURLU *u, struct clevis_error *err)
+{
+  CLEANUP_FREE char *host = NULL, *path = get_part (u, CURLUPART_PATH, 0);
+  char port[sizeof ":65535"] = "";
   size_t len;
 
-  url->scheme = get_part (u, CURLUPART_SCHEME, 0);
-  if (url->scheme == NULL || check_parts (u, url, err) == -1)
-    return -1;
-  url->host = get_part (u, CURLUPART_HOST, 0);
-  url->base = get_part (u, CURLUPART_URL, 0);
-  if (url->host == NULL || url->base == NULL || port == NULL)
-    return -1;
-  url->port = atoi (port);
-  normalise_host (url->host);
-  if (make_dotted (&url->host) == -1)
+  if (path == NULL)
     return clevis_error_errno (err, ENOMEM, _("URL"));
-  for (len = strlen (url->base); len > 0 && url->base[len-1] == '/'; --len)
-    url->base[len-1] = '\0';
-  url->path = url->base + strcspn (url->base, ":");
-  url->path += strspn (url->path, ":/");
-  url->path += strcspn (url->path, "/");
+  for (len = strlen (path); len > 0 && path[len-1] == '/'; --len)
+    path[len-1] = '\0';
+  if (fill_scheme (url, u, err) == -1 || fill_port (url, u, err) == -1 ||
+      fill_host (url, u, &host, err) == -1 || check_path (path, err) == -1)
+    return -1;
+  if (url->port != (strcmp (url->scheme, "https") == 0 ? 443 : 80))
+    snprintf (port, sizeof port, ":%u", (unsigned short) url->port);
+  if (asprintf (&url->base, "%s://%s%s%s", url->scheme, host, port,
+                path) == -1) {
+    url->base = NULL;
+    return clevis_error_errno (err, ENOMEM, _("URL"));
+  }
+  url->path = url->base + strlen (url->base) - strlen (path);
   return 0;
 }
 
@@ -170,16 +272,17 @@ url_parse (const char *text, struct clevis_error *err)
                                                "bytes"), BOUND_URL);
     goto error;
   }
-  r = curl_url_set (u, CURLUPART_URL, full, CURLU_NON_SUPPORT_SCHEME);
+  if (check_text (full, err) == -1)
+    goto error;
+  r = curl_url_set (u, CURLUPART_URL, full,
+                    CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
   if (r != CURLUE_OK) {
     clevis_error_set (err, CLEVIS_ERR_TOKEN, _("the URL is malformed: %s"),
                       curl_url_strerror (r));
     goto error;
   }
-  if (fill (url, u, err) == -1) {
-    clevis_error_set (err, CLEVIS_ERR_TOKEN, _("the URL has no host"));
+  if (fill (url, u, err) == -1)
     goto error;
-  }
   return url;
 
 error:
