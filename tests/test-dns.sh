@@ -17,18 +17,20 @@ put_over "$PWD/nsswitch.conf" /etc/nsswitch.conf
 echo 'nameserver 192.0.2.1' > resolv.conf
 put_over "$PWD/resolv.conf" /etc/resolv.conf
 
-# One Tang server at the address that may be asked, and on the same port
-# another one where nobody may come.
+# One Tang server that the neighbour answers for, and on the same port another
+# one where nobody may come.
 listen_on=192.0.2.1
 start_tang good
 p=$TANG_PORT_good
+relay "$p"
 listen_on=127.0.0.1
 start_server trap "exec $(tangd_command "$TANG_DIR_good")" "$p"
 
 cat > names <<EOF
-192.0.2.1 good.test both.test
+192.0.2.2 good.test both.test
 127.0.0.1 both.test bad.test
 ::ffff:127.0.0.1 mapped.test
+192.0.2.1 own.test
 169.254.169.254 metadata.test
 EOF
 cat > dnsmasq.conf <<EOF
@@ -49,7 +51,7 @@ resolves ()
 }
 wait_for 20 resolves || fail "no dnsmasq: $(cat dnsmasq.log)"
 
-for name in good both bad mapped metadata missing; do
+for name in good both bad mapped metadata own missing; do
   bound_to $name.luks good "http://$name.test:$p"
 done
 
@@ -63,6 +65,12 @@ for name in bad mapped metadata; do
     assert_refused 2 '^policy: .*not asked: '
   done
 done
+before=$(connections good)
+for allow in '' own.test '*.test' 192.0.2.2; do
+  unlock_file ${allow:+--allow "$allow"} own.luks
+  assert_refused 2 '^policy: .*not asked: 192\.0\.2\.1 is an address of this host'
+done
+assert_equal "$before" "$(connections good)" 'connections to our own address'
 assert_equal 0 "$(connections trap)" 'connections to 127.0.0.1'
 unlock_file missing.luks
 assert_refused 4 '^unreachable: .*the name missing\.test cannot be resolved'
@@ -75,5 +83,5 @@ assert_faster_than 1500
 unlock_file --connect-timeout 0.5 --retries 0 good.luks
 assert_refused 4 '^unreachable: .*name was not resolved within 0.5 seconds'
 assert_faster_than 1000
-unlock_file --resolve "good.test:$p:192.0.2.1" good.luks
+unlock_file --resolve "good.test:$p:192.0.2.2" good.luks
 assert_opens good.luks

@@ -13,10 +13,11 @@
 listen_on='[::]'
 start_tang one
 p=$TANG_PORT_one
+relay "$p"
 
 # The device of which the URL is written in each way that there is.
 bound_to loop.luks one "http://[::1]:$p"
-bound_to long.luks one "http://[2001:0DB8:0:0::0001]:$p"
+bound_to long.luks one "http://[2001:0DB8:0:0::0002]:$p"
 bound_to name.luks one "http://tang.invalid:$p"
 
 # Loopback: only if it is allowed, by an address or a range.
@@ -34,24 +35,24 @@ done
 # Another address: by default, and as a pattern in any spelling.
 unlock_file long.luks
 assert_opens long.luks
-for allow in 2001:db8::1 '[2001:DB8::1]' 2001:db8::/32; do
+for allow in 2001:db8::2 '[2001:DB8::2]' 2001:db8::/32; do
   unlock_file --allow "$allow" long.luks
   assert_opens long.luks
 done
-unlock_file --allow 2001:db8::2 long.luks
+unlock_file --allow 2001:db8::3 long.luks
 assert_refused 2 '^policy: .*not asked: '
 
 # Where a name or another server is said to be.
-unlock_file --resolve "tang.invalid:$p:2001:db8::1" name.luks
+unlock_file --resolve "tang.invalid:$p:2001:db8::2" name.luks
 assert_opens name.luks
-unlock_file --resolve "tang.invalid:$p:[2001:db8::1]" name.luks
+unlock_file --resolve "tang.invalid:$p:[2001:db8::2]" name.luks
 assert_opens name.luks
-unlock_file --map "tang.invalid=http://[2001:db8::1]:$p" name.luks
+unlock_file --map "tang.invalid=http://[2001:db8::2]:$p" name.luks
 assert_opens name.luks
 
 # Happy eyeballs: the second address is tried long before the first one has
 # used up its time.
-printf '%s tang.invalid\n' 2001:db8::9 192.0.2.1 > hosts
+printf '%s tang.invalid\n' 2001:db8::9 192.0.2.2 > hosts
 put_over hosts /etc/hosts
 getent ahosts tang.invalid | grep -q 2001:db8::9 || skip 'no IPv6 addresses'
 unlock_file --connect-timeout 20 --timeout 30 name.luks

@@ -24,6 +24,8 @@ listen_on='[::]'
 start_tang one
 start_tang metadata 80
 p=$TANG_PORT_one
+relay "$p"
+relay 80
 
 # Link-local: refused before a connection, and allowed by a range.
 bound_to v4.luks one "http://169.254.7.7:$p"
@@ -62,7 +64,8 @@ bound_to mapped.luks metadata 'http://[::ffff:a9fe:a9fe]/latest'
 bound_to named.luks metadata http://metadata.invalid
 reply there.http '302 Found' 'Location: http://169.254.169.254/latest/'
 start_answer there there.http
-bound_to sent.luks metadata "http://192.0.2.1:$TANG_PORT_there"
+relay "$TANG_PORT_there"
+bound_to sent.luks metadata "http://192.0.2.2:$TANG_PORT_there"
 for file in address mapped named; do
   for allow in '' 192.0.2.1 metadata.invalid '*.invalid'; do
     unlock_file ${allow:+--allow "$allow"} \
@@ -93,7 +96,7 @@ declare -A ways=(
 )
 bound_piece either.luks sss "{\"t\":1,\"pins\":{\"tang\":[
   $(config_at one http://dead.invalid),
-  $(config_at metadata http://192.0.2.1)]}}"
+  $(config_at metadata http://192.0.2.2)]}}"
 
 # The shortest of some runs, in milliseconds, to best.
 best_of_three ()
@@ -105,7 +108,7 @@ best_of_three ()
     [ "$took" -ge $best ] || best=$took
   done
 }
-best_of_three --map "dead.invalid=http://192.0.2.1:$p" either.luks
+best_of_three --map "dead.invalid=http://192.0.2.2:$p" either.luks
 alive=$best
 for address in "${!ways[@]}"; do
   unlock_file --resolve "tang.invalid:$p:$address" --retries 0 \

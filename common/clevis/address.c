@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * IP addresses and the ranges that no disk may name.
+ * IP addresses: the ranges that no disk may name, and which are this host's.
  */
 
 #include <config.h>
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "address.h"
+#include "cleanups.h"
 #include "gettext-compat.h"
 
 /* Ranges that no server on a network has.  A disk that names one wants this
@@ -34,6 +38,8 @@ static const struct range {
   /* Metadata services of clouds outside of the link-local range. */
   { "fd00:ec2::", 32, N_("cloud metadata") },
   { "fd20:ce::254", 128, N_("cloud metadata") },
+  { "fd00:c1::a9fe:a9fe", 128, N_("cloud metadata") },
+  { "fd00:42::42", 128, N_("cloud metadata") },
   { "::ffff:100.100.100.200", 128, N_("cloud metadata") },
   { "::ffff:192.0.0.192", 128, N_("cloud metadata") },
   { "::ffff:168.63.129.16", 128, N_("cloud metadata") },
@@ -115,6 +121,9 @@ address_in_net (const struct address *a, const struct address *net, int prefix)
 {
   int whole = prefix / 8, rest = prefix % 8;
 
+  /* IPv4 is in no net of IPv6, not even in the one that has all of it. */
+  if (prefix < 96 && address_is_ipv4 (a))
+    return false;
   if (memcmp (a->bytes, net->bytes, whole) != 0)
     return false;
   return rest == 0 ||
@@ -135,30 +144,105 @@ direct_range (const struct address *a)
   return NULL;
 }
 
-const char *
-address_forbidden (const struct address *a)
+/* Carriers, ISATAP, and the address itself. */
+#define MAX_MEANINGS (sizeof carriers / sizeof carriers[0] + 2)
+
+/* What an address may stand for: itself, and IPv4 addresses inside of it.
+ * Returns how many there are.
+ */
+static size_t
+find_meanings (const struct address *a, struct address meanings[MAX_MEANINGS])
 {
   static const uint8_t isatap[] = { 0x00, 0x5e, 0xfe };
-  const char *what = direct_range (a);
-  struct address net, carried;
-  size_t i, j;
+  struct address net;
+  size_t n = 0, i, j;
 
-  for (i = 0; what == NULL && i < sizeof carriers / sizeof carriers[0]; ++i) {
+  meanings[n++] = *a;
+  for (i = 0; i < sizeof carriers / sizeof carriers[0]; ++i) {
     inet_pton (AF_INET6, carriers[i].net, net.bytes);
     if (!address_in_net (a, &net, carriers[i].prefix))
       continue;
-    map_ipv4 (&carried, a->bytes + carriers[i].at);
-    for (j = 12; j < sizeof carried.bytes; ++j)
-      carried.bytes[j] ^= carriers[i].xor;
-    what = direct_range (&carried);
+    map_ipv4 (&meanings[n], a->bytes + carriers[i].at);
+    for (j = 12; j < sizeof meanings[n].bytes; ++j)
+      meanings[n].bytes[j] ^= carriers[i].xor;
+    n++;
   }
   /* ISATAP, RFC 5214 6.1: the interface identifier, below any prefix. */
-  if (what == NULL && (a->bytes[8] & 0xfc) == 0 &&
-      memcmp (a->bytes + 9, isatap, sizeof isatap) == 0) {
-    map_ipv4 (&carried, a->bytes + 12);
-    what = direct_range (&carried);
-  }
+  if ((a->bytes[8] & 0xfc) == 0 &&
+      memcmp (a->bytes + 9, isatap, sizeof isatap) == 0)
+    map_ipv4 (&meanings[n++], a->bytes + 12);
+  return n;
+}
+
+const char *
+address_forbidden (const struct address *a)
+{
+  struct address meanings[MAX_MEANINGS];
+  const size_t n = find_meanings (a, meanings);
+  const char *what = NULL;
+  size_t i;
+
+  for (i = 0; what == NULL && i < n; ++i)
+    what = direct_range (&meanings[i]);
   return what;
+}
+
+static bool
+interfaces_have (const struct ifaddrs *list, const struct address *a)
+{
+  struct address own;
+
+  for (; list; list = list->ifa_next)
+    if (list->ifa_addr && address_of_sockaddr (&own, list->ifa_addr) &&
+        memcmp (own.bytes, a->bytes, sizeof own.bytes) == 0)
+      return true;
+  return false;
+}
+
+/* Would a packet to the address come back to this host?  Then the address is
+ * also where it would come from.  Linux can be told so of whole networks (ip
+ * route add local) without an interface that has their addresses.  Connecting
+ * a datagram socket sends nothing.
+ */
+static bool
+routed_to_itself (const struct address *a)
+{
+  struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons (9) };
+  struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+                             .sin6_port = htons (9) };
+  const bool is_v4 = address_is_ipv4 (a);
+  struct sockaddr_storage from;
+  socklen_t len = sizeof from;
+  struct address own;
+  CLEANUP_CLOSE int fd = socket (is_v4 ? AF_INET : AF_INET6,
+                                 SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+  memcpy (&v4.sin_addr, a->bytes + 12, sizeof v4.sin_addr);
+  memcpy (&v6.sin6_addr, a->bytes, sizeof v6.sin6_addr);
+  return fd != -1 &&
+    connect (fd, is_v4 ? (struct sockaddr *) &v4 : (struct sockaddr *) &v6,
+             is_v4 ? sizeof v4 : sizeof v6) == 0 &&
+    getsockname (fd, (struct sockaddr *) &from, &len) == 0 &&
+    address_of_sockaddr (&own, (struct sockaddr *) &from) &&
+    memcmp (own.bytes, a->bytes, sizeof own.bytes) == 0;
+}
+
+int
+address_is_own (const struct address *a)
+{
+  struct address meanings[MAX_MEANINGS];
+  const size_t n = find_meanings (a, meanings);
+  struct ifaddrs *list;
+  bool own = false;
+  size_t i;
+
+  if (getifaddrs (&list) == -1)
+    return -1;
+  for (i = 0; !own && i < n; ++i)
+    own = interfaces_have (list, &meanings[i]) ||
+      routed_to_itself (&meanings[i]);
+  freeifaddrs (list);
+  return own;
 }
 
 bool

@@ -14,6 +14,7 @@
 
 #include "cleanups.h"
 #include "gettext-compat.h"
+#include "hostname.h"
 #include "policy-private.h"
 
 int
@@ -71,48 +72,45 @@ policy_split_host (char *text, char **host, char **length, char **port)
   return **host != '\0';
 }
 
+/* An address, perhaps with a length, which counts the bits of what is written:
+ * ::ffff:192.0.2.0/120 is 192.0.2.0/24.
+ */
 static bool
 parse_net (struct policy_pattern *p, const char *host, const char *length)
 {
-  int v4;
+  const int unwritten = strchr (host, ':') ? 0 : 96;
 
   if (!address_parse (&p->net, host))
     return false;
-  v4 = address_is_ipv4 (&p->net) ? 96 : 0;
   p->prefix = 128;
   if (length) {
-    p->prefix = policy_number (length, 0, 128 - v4);
+    p->prefix = policy_number (length, 0, 128 - unwritten);
     if (p->prefix == -1)
       return false;
-    p->prefix += v4;
+    p->prefix += unwritten;
   }
   return true;
 }
 
-/* Letters, digits, hyphens, underscores (in use, though not in RFC 1123) and
- * dots.  Digits and dots alone would be an address, and a wrong one.
- */
 static bool
-parse_name (struct policy_pattern *p, const char *host)
+parse_name (struct policy_pattern *p, const char *host, const char **problem)
 {
   size_t len;
 
   p->wildcard = strncmp (host, "*.", 2) == 0;
   if (p->wildcard)
     host += 2;
-  len = strspn (host, "abcdefghijklmnopqrstuvwxyz"
-                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-  if (len == 0 || host[len] != '\0' || *host == '.' ||
-      strspn (host, "0123456789.") == len)
+  *problem = hostname_problem (host);
+  if (*problem)
     return false;
-  if (host[len-1] == '.')
-    len--;
-  p->name = strndup (host, len);
+  len = strlen (host);
+  p->name = strndup (host, host[len-1] == '.' ? len - 1 : len);
   return p->name != NULL;
 }
 
+/* Returns false; *problem says why if it is the host. */
 static bool
-parse_pattern (struct policy_pattern *p, char *text)
+parse_pattern (struct policy_pattern *p, char *text, const char **problem)
 {
   char *sep = strstr (text, "://"), *host, *length, *port;
 
@@ -133,7 +131,22 @@ parse_pattern (struct policy_pattern *p, char *text)
       return false;
   }
   return parse_net (p, host, length) ||
-    (length == NULL && parse_name (p, host));
+    (length == NULL && parse_name (p, host, problem));
+}
+
+static int
+refuse_pattern (const char *pattern, const char *problem,
+                struct clevis_error *err)
+{
+  clevis_error_set (err, CLEVIS_ERR_POLICY,
+                    _("\"%s\" is not [SCHEME://]HOST[:PORT]%s%s"), pattern,
+                    problem ? ": " : "", problem ? problem : "");
+  if (hostname_is_foreign (pattern))
+    clevis_error_hint (err, "%s", hostname_advice ());
+  else
+    clevis_error_hint (err, _("HOST is a name, *.DOMAIN, an address or a "
+                              "range like 192.0.2.0/24 or [2001:db8::]/32."));
+  return -1;
 }
 
 int
@@ -142,14 +155,11 @@ policy_allow (struct policy *policy, const char *pattern,
 {
   CLEANUP_FREE char *text = strdup (pattern);
   struct policy_pattern p = { .prefix = 0 }, *patterns;
+  const char *problem = NULL;
 
-  if (text == NULL || !parse_pattern (&p, text)) {
+  if (text == NULL || !parse_pattern (&p, text, &problem)) {
     policy_pattern_clear (&p);
-    clevis_error_set (err, CLEVIS_ERR_POLICY,
-                      _("\"%s\" is not [SCHEME://]HOST[:PORT]"), pattern);
-    clevis_error_hint (err, _("HOST is a name, *.DOMAIN, an address or a "
-                              "range like 192.0.2.0/24 or [2001:db8::]/32."));
-    return -1;
+    return refuse_pattern (pattern, problem, err);
   }
   patterns = reallocarray (policy->patterns, policy->nr_patterns + 1,
                            sizeof *patterns);
@@ -160,6 +170,12 @@ policy_allow (struct policy *policy, const char *pattern,
   policy->patterns = patterns;
   policy->patterns[policy->nr_patterns++] = p;
   return 0;
+}
+
+bool
+policy_is_list (const struct policy *policy)
+{
+  return policy->nr_patterns > 0;
 }
 
 static bool
@@ -183,6 +199,15 @@ scheme_and_port_match (const struct policy_pattern *p,
     (p->port == 0 || p->port == target->port);
 }
 
+/* Is it an address that only the user may name?  It is taken for one of this
+ * host if nobody can say that it is none.
+ */
+static bool
+is_barred (const struct address *a)
+{
+  return address_forbidden (a) != NULL || address_is_own (a) != 0;
+}
+
 /* The user's word "localhost" is a word about loopback. */
 static bool
 names_loopback (const struct policy_pattern *p, const struct address *a)
@@ -200,7 +225,7 @@ pattern_admits (const struct policy_pattern *p,
   if (p->name == NULL)
     return address_in_net (a, &p->net, p->prefix);
   return name_matches (p, target->host) &&
-    (address_forbidden (a) == NULL || names_loopback (p, a));
+    (names_loopback (p, a) || !is_barred (a));
 }
 
 /* Might the pattern admit an address of a host whose name is all that is
@@ -214,31 +239,49 @@ pattern_may_admit (const struct policy_pattern *p,
     (p->name == NULL ? !target->proxied : name_matches (p, target->host));
 }
 
-static int
-refuse (struct clevis_error *err, const struct policy_target *target,
-        const struct address *a, const char *range)
+/* The advice that ends most searches, with a pattern that can be copied. */
+static void
+hint_allow (struct clevis_error *err, const char *host)
 {
-  char text[INET6_ADDRSTRLEN];
-  const char *host = target->host;
-  CLEANUP_FREE char *pattern = NULL;
-  bool v6;
+  clevis_error_hint (err, _("Add --tang-allow %s if this is a server of "
+                            "yours."), host);
+}
 
-  if (a) {
-    address_text (a, text);
-    host = text;
-  }
-  v6 = strchr (host, ':') != NULL;
-  if (asprintf (&pattern, "%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "") == -1)
-    pattern = NULL;
+static int
+refuse_name (struct clevis_error *err, const struct policy_target *target)
+{
+  clevis_error_set (err, CLEVIS_ERR_POLICY,
+                    _("not asked: %s is not among the servers that "
+                      "--tang-allow names"), target->host);
+  hint_allow (err, target->host);
+  return -1;
+}
+
+static int
+refuse_address (struct clevis_error *err, const struct address *a)
+{
+  const char *range = address_forbidden (a);
+  const int own = range ? 0 : address_is_own (a);
+  const int own_errno = errno;
+  char text[INET6_ADDRSTRLEN];
+
+  address_text (a, text);
   if (range)
     clevis_error_set (err, CLEVIS_ERR_POLICY,
-                      _("not asked: %s is in the %s range"), host, range);
+                      _("not asked: %s is in the %s range"), text, range);
+  else if (own == 1)
+    clevis_error_set (err, CLEVIS_ERR_POLICY,
+                      _("not asked: %s is an address of this host"), text);
+  else if (own == -1)
+    clevis_error_set (err, CLEVIS_ERR_POLICY,
+                      _("not asked: whether %s is an address of this host "
+                        "cannot be found out: %s"), text,
+                      strerror (own_errno));
   else
     clevis_error_set (err, CLEVIS_ERR_POLICY,
                       _("not asked: %s is not among the servers that "
-                        "--tang-allow names"), host);
-  clevis_error_hint (err, _("If this is a server of yours, add "
-                            "--tang-allow %s."), pattern ? pattern : host);
+                        "--tang-allow names"), text);
+  hint_allow (err, text);
   return -1;
 }
 
@@ -246,15 +289,14 @@ static int
 check (const struct policy *policy, const struct policy_target *target,
        const struct address *a, struct clevis_error *err)
 {
-  const char *range = address_forbidden (a);
   size_t i;
 
   if (policy->nr_patterns == 0)
-    return range ? refuse (err, target, a, range) : 0;
+    return is_barred (a) ? refuse_address (err, a) : 0;
   for (i = 0; i < policy->nr_patterns; ++i)
     if (pattern_admits (&policy->patterns[i], target, a))
       return 0;
-  return refuse (err, target, a, range);
+  return refuse_address (err, a);
 }
 
 /* A name whose address nobody here will see must be one that the user gave. */
@@ -264,8 +306,7 @@ refuse_proxied (struct clevis_error *err, const struct policy_target *target)
   clevis_error_set (err, CLEVIS_ERR_POLICY,
                     _("not asked: a proxy would resolve the name %s, so its "
                       "address cannot be checked"), target->host);
-  clevis_error_hint (err, _("If this is a server of yours, add "
-                            "--tang-allow %s."), target->host);
+  hint_allow (err, target->host);
   return -1;
 }
 
@@ -284,7 +325,7 @@ policy_check_target (const struct policy *policy,
   for (i = 0; i < policy->nr_patterns; ++i)
     if (pattern_may_admit (&policy->patterns[i], target))
       return 0;
-  return refuse (err, target, NULL, NULL);
+  return refuse_name (err, target);
 }
 
 int

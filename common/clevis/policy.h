@@ -30,7 +30,8 @@ struct policy_settings {
   char *proxy;             /* URL; NULL: the environment decides */
   char *no_proxy;          /* as the environment's no_proxy; "*": no proxy */
   char *cacert;            /* PEM file; NULL: the system's trust store */
-  char *cert, *key;        /* PEM files of a client certificate */
+  char *cert, *key;        /* PEM files of a client certificate, for servers
+                              that the user names */
   struct keydir *keydir;   /* answers instead of any server; or NULL */
   struct offline *offline; /* takes requests or has replies, instead of any
                               server; or NULL */
@@ -38,7 +39,8 @@ struct policy_settings {
 
 /* The default policy: http and https, any host, but no address in a loopback,
  * link-local, unspecified, multicast or broadcast range, nor the metadata
- * service of a cloud.  Returns NULL if memory is short.
+ * service of a cloud, nor an address of this host.  Returns NULL if memory is
+ * short.
  */
 extern struct policy *policy_new (void);
 extern void policy_free (struct policy *policy);
@@ -53,15 +55,23 @@ policy_get_settings (const struct policy *policy);
  *   [SCHEME://]HOST[:PORT]
  *
  * where HOST is a name, "*.DOMAIN" (any name below DOMAIN), an IPv4 address or
- * a bracketed IPv6 address, either with an optional /LENGTH.  Names are
- * compared without regard to case or a final dot, and admit no address of the
- * ranges that the default policy forbids (a name server is not the user), but
- * "localhost" admits loopback.  Address patterns admit any address in them.
+ * a bracketed IPv6 address, either with an optional /LENGTH.  Names are as
+ * hostname.h has them, are
+ * compared without regard to case or a final dot, and admit no address that the
+ * default policy forbids (a name server is not the user), but
+ * "localhost" admits loopback.  Address patterns admit any address in them, of
+ * their own family: 0.0.0.0/0 any IPv4 address, also one that is written as
+ * ::ffff:192.0.2.1, and [::]/0 any other.
  *
  * Returns 0, or -1: CLEVIS_ERR_POLICY if the pattern cannot be parsed.
  */
 extern int policy_allow (struct policy *policy, const char *pattern,
                          struct clevis_error *err);
+
+/* Is there any pattern, so that every server that may be asked is one that the
+ * user names?
+ */
+extern bool policy_is_list (const struct policy *policy);
 
 /* Ask another server than the one that a token names: "FROM=TO".
  *
@@ -69,6 +79,7 @@ extern int policy_allow (struct policy *policy, const char *pattern,
  *         but with a scheme and no port the scheme's own port is meant
  *   TO    the URL that takes the place of the matching part
  *
+ * Both are what url_parse takes.
  * The first map that matches is used.  TO is the user's word, so it is
  * allowed.  Returns 0, or -1: CLEVIS_ERR_POLICY if it cannot be parsed.
  */
@@ -76,12 +87,15 @@ extern int policy_map (struct policy *policy, const char *map,
                        struct clevis_error *err);
 
 /* Resolve a name as the user says: "HOST:PORT:ADDRESS", as curl --resolve has
- * it.  Returns 0, or -1: CLEVIS_ERR_POLICY if it cannot be parsed.
+ * it, with one address.  Returns 0, or -1: CLEVIS_ERR_POLICY if it cannot be
+ * parsed.
  */
 extern int policy_resolve (struct policy *policy, const char *entry,
                            struct clevis_error *err);
 
-/* All entries of policy_resolve; NULL terminated, borrowed. */
+/* All entries of policy_resolve, with HOST as hostname_normalise makes it; NULL
+ * terminated, borrowed.
+ */
 extern const char *const *policy_resolves (const struct policy *policy);
 
 struct url;

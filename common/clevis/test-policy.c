@@ -10,10 +10,76 @@
 #include "testlib.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "policy.h"
 #include "url.h"
+
+/* The host of these tests, in the place of libc's functions: the addresses of
+ * its interfaces, and one network that is routed to itself.  Where it has none
+ * the kernel cannot say.
+ */
+static const char *own_addresses[] = { "198.51.100.7", "2001:db8:7::7" };
+static bool knows_addresses = true;
+#define ROUTED_NET "198.51.101."
+
+static struct ifaddrs interfaces[3];
+static struct sockaddr_storage sockaddrs[2];
+
+int
+getifaddrs (struct ifaddrs **list)
+{
+  struct sockaddr_in *v4 = (struct sockaddr_in *) &sockaddrs[0];
+  struct sockaddr_in6 *v6 = (struct sockaddr_in6 *) &sockaddrs[1];
+
+  if (!knows_addresses) {
+    errno = EMFILE;
+    return -1;
+  }
+  v4->sin_family = AF_INET;
+  assert_int_equal (inet_pton (AF_INET, own_addresses[0], &v4->sin_addr), 1);
+  v6->sin6_family = AF_INET6;
+  assert_int_equal (inet_pton (AF_INET6, own_addresses[1], &v6->sin6_addr), 1);
+  /* The first interface has no address, as those of some tunnels. */
+  interfaces[0].ifa_next = &interfaces[1];
+  interfaces[1].ifa_next = &interfaces[2];
+  interfaces[1].ifa_addr = (struct sockaddr *) v4;
+  interfaces[2].ifa_addr = (struct sockaddr *) v6;
+  *list = interfaces;
+  return 0;
+}
+
+void
+freeifaddrs (struct ifaddrs *list)
+{
+  assert_ptr_equal (list, interfaces);
+}
+
+static struct sockaddr_in connected;
+
+int
+connect (int fd, const struct sockaddr *address, socklen_t len)
+{
+  char text[INET_ADDRSTRLEN];
+
+  errno = ENETUNREACH;
+  if (address->sa_family != AF_INET)
+    return -1;
+  connected = *(const struct sockaddr_in *) address;
+  inet_ntop (AF_INET, &connected.sin_addr, text, sizeof text);
+  return strncmp (text, ROUTED_NET, strlen (ROUTED_NET)) == 0 ? 0 : -1;
+}
+
+int
+getsockname (int fd, struct sockaddr *address, socklen_t *len)
+{
+  *(struct sockaddr_in *) address = connected;
+  *len = sizeof connected;
+  return 0;
+}
 
 static void
 cleanup_policy (struct policy **policy)
@@ -142,6 +208,9 @@ static const struct {
   { "http://[fd00:ec2::254]", "cloud metadata" },
   { "http://[fd00:ec2::23]", "cloud metadata" },
   { "http://[fd20:ce::254]", "cloud metadata" },
+  { "http://[fd00:c1::a9fe:a9fe]", "cloud metadata" },
+  { "http://[fd00:c1:0:0::169.254.169.254]", "cloud metadata" },
+  { "http://[fd00:42::42]", "cloud metadata" },
   { "http://100.100.100.200", "cloud metadata" },
   { "http://168.63.129.16", "cloud metadata" },
 };
@@ -195,7 +264,7 @@ test_other_addresses_are_allowed (void **state)
     "1.0.0.0", "10.0.0.1", "126.255.255.255", "128.0.0.0",
     "169.253.255.255", "169.255.0.0", "172.16.0.1", "192.168.1.1",
     "223.255.255.255", "255.255.255.254", "2001:db8::1", "fc00::1",
-    "fd12::254", "fe7f::1", "fec0::1", "::ffff:10.0.0.1",
+    "fd12::254", "fd00:42::43", "fd00:c1::a9fe:a9ff", "fe7f::1", "fec0::1", "::ffff:10.0.0.1",
     "64:ff9b::10.0.0.1", "2002:a00:1::", "2003:7f00:1::", "::10.0.0.1",
     "::ffff:0:10.0.0.1", "64:ff9b:1::10.0.0.1", "64:ff9c::127.0.0.1",
     "2001:0:c000:201::f5ff:fffe", "2001:1::7f00:1", "fd00:ec3::254",
@@ -213,6 +282,96 @@ test_other_addresses_are_allowed (void **state)
     check_address (policy, &target, addresses[i], &err);
     assert_no_error (&err);
   }
+}
+
+/* An address of this host is as loopback, however it is written or found. */
+static void
+test_own_addresses_are_refused (void **state)
+{
+  static const char *const urls[] = {
+    "http://198.51.100.7", "http://0xc6336407:8080", "http://198.51.25607",
+    "http://[::ffff:198.51.100.7]", "http://[64:ff9b::198.51.100.7]",
+    "http://[2002:c633:6407::1]", "http://[2001:db8:7::7]",
+    "http://[2001:DB8:7:0::7]", "http://198.51.101.1",
+    "http://[::ffff:198.51.101.77]",
+  };
+  static const char *const addresses[] = {
+    "198.51.100.7", "2001:db8:7::7", "::ffff:198.51.100.7", "198.51.101.1",
+  };
+  static const char *const patterns[] = { "", "tang", "*.example 192.0.2.1" };
+  const struct policy_target target = {
+    .scheme = "http", .host = "tang", .port = 80
+  };
+  size_t i, j;
+
+  for (j = 0; j < sizeof patterns / sizeof patterns[0]; ++j) {
+    CLEANUP_POLICY struct policy *policy = policy_with (patterns[j]);
+
+    for (i = 0; i < sizeof urls / sizeof urls[0]; ++i) {
+      CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+      if (!url_is_refused (policy, urls[i], &err))
+        fail_msg ("%s was not refused", urls[i]);
+      assert_error (&err, CLEVIS_ERR_POLICY, "is an address of this host");
+      assert_contains (err.hint, "--tang-allow");
+    }
+    for (i = 0; i < sizeof addresses / sizeof addresses[0]; ++i) {
+      CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+      if (check_address (policy, &target, addresses[i], &err) == 0)
+        fail_msg ("%s was not refused", addresses[i]);
+      assert_error (&err, CLEVIS_ERR_POLICY, "is an address of this host");
+    }
+  }
+}
+
+static void
+test_own_address_that_is_allowed (void **state)
+{
+  static const char *const patterns[] = {
+    "198.51.100.7", "198.51.100.0/24", "0.0.0.0/0", "tang 198.51.100.7",
+  };
+  const struct policy_target target = {
+    .scheme = "http", .host = "tang", .port = 80
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof patterns / sizeof patterns[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_with (patterns[i]);
+
+    assert_false (url_is_refused (policy, "http://198.51.100.7", &err));
+    check_address (policy, &target, "198.51.100.7", &err);
+    assert_no_error (&err);
+    assert_true (url_is_refused (policy, "http://[2001:db8:7::7]", &err));
+  }
+}
+
+/* Then nobody is asked but whom the user named by address. */
+static void
+test_own_addresses_are_not_known (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_ERROR struct clevis_error none = CLEVIS_ERROR_INIT;
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  CLEANUP_POLICY struct policy *list = policy_with ("192.0.2.1");
+
+  knows_addresses = false;
+  assert_true (url_is_refused (policy, "http://192.0.2.1", &err));
+  assert_error (&err, CLEVIS_ERR_POLICY, strerror (EMFILE));
+  assert_false (url_is_refused (list, "http://192.0.2.1", &none));
+  knows_addresses = true;
+}
+
+/* --tang-cert is for a policy that names servers. */
+static void
+test_is_list (void **state)
+{
+  CLEANUP_POLICY struct policy *policy = policy_new ();
+  CLEANUP_POLICY struct policy *list = policy_with ("tang");
+
+  assert_false (policy_is_list (policy));
+  assert_true (policy_is_list (list));
 }
 
 /* Before a name is resolved nothing can be said about it. */
@@ -311,7 +470,24 @@ static const struct {
   { "2001:db8::/32", "http://[2001:db9::]", "2001:db9::", false },
   { "[2001:db8::/32]", "http://[2001:db8::1]", "2001:db8::1", true },
   { "[2001:db8::]/127", "http://[2001:db8::2]", "2001:db8::2", false },
-  { "[::]/0", "http://192.0.2.1", "192.0.2.1", true },
+  /* Each family is its own, however an address is written. */
+  { "[::]/0", "http://[2001:db8::1]", "2001:db8::1", true },
+  { "[::]/0", "http://192.0.2.1", "192.0.2.1", false },
+  { "[::]/0", "http://127.0.0.1", "127.0.0.1", false },
+  { "[::]/0", "http://[::ffff:127.0.0.1]", "::ffff:127.0.0.1", false },
+  { "[::]/0", "http://tang", "127.0.0.1", false },
+  { "[::]/80", "http://127.0.0.1", "127.0.0.1", false },
+  { "[::]/95", "http://127.0.0.1", "127.0.0.1", false },
+  { "[::fffe:0:0]/95", "http://127.0.0.1", "127.0.0.1", false },
+  { "[::ffff:0:0]/32", "http://127.0.0.1", "127.0.0.1", false },
+  { "[::ffff:127.0.0.1]/8", "http://127.0.0.1", "127.0.0.1", false },
+  { "[::ffff:0:0]/96", "http://127.0.0.1", "127.0.0.1", true },
+  { "[::ffff:192.0.2.0]/120", "http://192.0.2.255", "192.0.2.255", true },
+  { "[::ffff:192.0.2.0]/120", "http://192.0.3.0", "192.0.3.0", false },
+  { "0.0.0.0/0", "http://[::ffff:192.0.2.1]", "::ffff:192.0.2.1", true },
+  { "0.0.0.0/0", "http://[64:ff9b::c000:201]", "64:ff9b::c000:201", false },
+  { "0.0.0.0/0", "http://[::1]", "::1", false },
+  { "0.0.0.0/0 [::]/0", "http://[::1]", "::1", true },
   /* Schemes and ports. */
   { "https://tang", "https://tang", "192.0.2.1", true },
   { "https://tang", "http://tang", "192.0.2.1", false },
@@ -372,7 +548,9 @@ test_bad_patterns (void **state)
     "192.0.2.1/", "192.0.2.1/x", "192.0.2.256", "192.0.2", "1", "1.2.3.4.5",
     "[::1", "[::1]x", "[]", "[tang", "::1/129", "[::1]/129", "::g",
     "http://user@tang", "tang tang", "tang\n", ".example.com", "http:tang",
-    "http//tang", "[::ffff:1.2.3.4]/97x", "192.0.2.0/24/24",
+    "http//tang", "[::ffff:1.2.3.4]/97x", "192.0.2.0/24/24", "127.1",
+    "0x7f000001", "tang.1", "-tang", "tang-", "a..b", "*.a..b", "*.-a",
+    "%74ang", "[fe80::1%eth0]",
   };
   CLEANUP_POLICY struct policy *policy = policy_new ();
   size_t i;
@@ -384,6 +562,37 @@ test_bad_patterns (void **state)
       fail_msg ("\"%s\" was taken for a pattern", patterns[i]);
     assert_error (&err, CLEVIS_ERR_POLICY, "[SCHEME://]HOST[:PORT]");
     assert_contains (err.hint, "HOST is");
+  }
+}
+
+/* What another program would map to ASCII is not taken for a name, but there is
+ * advice for those who need it.
+ */
+static void
+test_foreign_names_in_options (void **state)
+{
+  static const struct {
+    int (*set) (struct policy *, const char *, struct clevis_error *);
+    const char *value;
+  } options[] = {
+    { policy_allow, "b\303\274cher.example" },
+    { policy_allow, "*.b\303\274cher.example" },
+    { policy_allow, "https://b\303\274cher.example:81" },
+    { policy_map, "b\303\274cher.example=http://tang" },
+    { policy_map, "tang=http://b\303\274cher.example/x" },
+    { policy_map, "https://tang=b\303\274cher.example:81" },
+    { policy_resolve, "b\303\274cher.example:80:192.0.2.1" },
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof options / sizeof options[0]; ++i) {
+    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+    CLEANUP_POLICY struct policy *policy = policy_new ();
+
+    if (options[i].set (policy, options[i].value, &err) == 0)
+      fail_msg ("\"%s\" was taken", options[i].value);
+    assert_error (&err, CLEVIS_ERR_POLICY, "characters other than a-z");
+    assert_contains (err.hint, "xn--");
   }
 }
 
@@ -402,22 +611,21 @@ test_bad_pattern_changes_nothing (void **state)
   assert_true (url_is_refused (policy, "http://127.0.0.1", &err));
 }
 
-/* The advice, when followed, helps. */
+/* The advice, when followed to the letter, helps. */
 static void
 assert_hint_helps (const char *patterns, const char *url_text)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   CLEANUP_ERROR struct clevis_error none = CLEVIS_ERROR_INIT;
   CLEANUP_POLICY struct policy *policy = policy_with (patterns);
-  char pattern[128];
+  CLEANUP_FREE char *pattern = NULL;
   const char *p;
 
   assert_true (url_is_refused (policy, url_text, &err));
   p = strstr (err.hint, "--tang-allow ");
   assert_non_null (p);
-  snprintf (pattern, sizeof pattern, "%s", p + strlen ("--tang-allow "));
-  assert_int_equal (pattern[strlen (pattern) - 1], '.');
-  pattern[strlen (pattern) - 1] = '\0';
+  p += strlen ("--tang-allow ");
+  pattern = strndup (p, strcspn (p, " "));
   policy_allow (policy, pattern, &none);
   assert_no_error (&none);
   assert_false (url_is_refused (policy, url_text, &none));
@@ -432,6 +640,8 @@ test_hint_helps (void **state)
   assert_hint_helps ("", "http://[fe80::1]:8080");
   assert_hint_helps ("tang1", "http://tang2");
   assert_hint_helps ("tang1", "https://192.0.2.1");
+  assert_hint_helps ("", "http://198.51.100.7");
+  assert_hint_helps ("tang1", "http://[2001:db8:7::7]");
 }
 
 /* --tang-map: a map, a URL of a token, and the URL that is asked; NULL if the
@@ -462,7 +672,12 @@ static const struct {
   { "tang/a=http://i", "http://tang/b", NULL },
   { "tang/a=http://i", "http://tang", NULL },
   { "[2001:db8::1]=http://i", "http://[2001:db8::1]:80", "http://i" },
+  { "[2001:DB8:0::1]=http://i", "http://[2001:db8::1]", "http://i" },
+  { "[2001:db8::1]:81=http://i", "http://[2001:db8::1]:80", NULL },
+  { "[2001:db8::1]:80/a=http://i", "http://[2001:db8::1]/a", "http://i" },
   { "127.0.0.1=http://i", "http://2130706433", "http://i" },
+  { "127.1=http://i", "http://127.0.0.1", "http://i" },
+  { "tang.=http://i", "http://tang", "http://i" },
   { "tang=http://127.0.0.1:1", "http://tang", "http://127.0.0.1:1" },
 };
 
@@ -515,7 +730,9 @@ test_bad_maps (void **state)
     "", "=", "tang", "tang=", "=http://i", "tang:x=http://i",
     "tang:0=http://i", "tang:65536=http://i", "ftp://tang=http://i",
     "tang=file:///etc/passwd", "tang=http://", "tang=http://u@i",
-    "tang=http://i?x", "[::1=http://i",
+    "tang=http://i?x", "[::1=http://i", "tang/..=http://i",
+    "tang/%2e=http://i", "tang=http://i/%2e%2e", "tang=http://i/a/../b",
+    "u@tang=http://i", "ta%6eg=http://i", "*=http://i", "tang.1=http://i",
   };
   size_t i;
 
@@ -535,12 +752,20 @@ test_resolves (void **state)
   static const char *const good[] = {
     "tang:80:192.0.2.1", "tang.example.com:8080:2001:db8::1",
     "tang:80:[2001:db8::1]", "tang:65535:127.0.0.1",
+    "TANG.example.:80:192.0.2.1",
+  };
+  static const char *const kept[] = {
+    "tang:80:192.0.2.1", "tang.example.com:8080:2001:db8::1",
+    "tang:80:[2001:db8::1]", "tang:65535:127.0.0.1",
+    "tang.example:80:192.0.2.1",
   };
   static const char *const bad[] = {
     "", "tang", "tang:80", "tang:80:", ":80:192.0.2.1", "tang::192.0.2.1",
     "tang:0:192.0.2.1", "tang:65536:192.0.2.1", "tang:x:192.0.2.1",
     "tang:80:other", "tang:80:192.0.2", "tang:80:[2001:db8::1",
     "-tang:80", "+tang:80:192.0.2.1x", "tang:80:192.0.2.1,192.0.2.2",
+    "+tang:80:192.0.2.1", "*:80:192.0.2.1", "ta%6eg:80:192.0.2.1",
+    "tang..example:80:192.0.2.1", "[::1]:80:192.0.2.1",
   };
   CLEANUP_POLICY struct policy *policy = policy_new ();
   const char *const *entries;
@@ -562,7 +787,7 @@ test_resolves (void **state)
   }
   entries = policy_resolves (policy);
   for (i = 0; i < sizeof good / sizeof good[0]; ++i)
-    assert_string_equal (entries[i], good[i]);
+    assert_string_equal (entries[i], kept[i]);
   assert_null (entries[i]);
 }
 
@@ -602,6 +827,7 @@ static const struct {
   { "http://p", "192.0.2.0/33", "", "http://192.0.2.1", "http://p" },
   { "http://p", "192.0.2.0/x", "", "http://192.0.2.0", "http://p" },
   { "http://p", "2001:db8::/32", "", "http://[2001:db8::1]", NULL },
+  { "http://p", "::/0", "", "http://192.0.2.1", "http://p" },
   { "http://p", "2.1", "", "http://192.0.2.1", "http://p" },
   { NULL, NULL, "http_proxy=http://q no_proxy=tang", "http://tang", NULL },
   { NULL, NULL, "http_proxy=http://q NO_PROXY=tang", "http://tang", NULL },
@@ -679,6 +905,7 @@ test_names_behind_a_proxy (void **state)
     { "", "tang", false },
     { "", "192.0.2.1", true },
     { "", "127.0.0.1", false },
+    { "", "198.51.100.7", false },
     { "tang", "tang", true },
     { "*.example.com", "tang.example.com", true },
     { "192.0.2.0/24", "tang", false },
@@ -727,10 +954,15 @@ main (void)
     cmocka_unit_test (test_forbidden_in_every_spelling),
     cmocka_unit_test (test_forbidden_addresses_of_names),
     cmocka_unit_test (test_other_addresses_are_allowed),
+    cmocka_unit_test (test_own_addresses_are_refused),
+    cmocka_unit_test (test_own_address_that_is_allowed),
+    cmocka_unit_test (test_own_addresses_are_not_known),
+    cmocka_unit_test (test_is_list),
     cmocka_unit_test (test_names_are_not_judged_early),
     cmocka_unit_test (test_neither_ipv4_nor_ipv6),
     cmocka_unit_test (test_patterns),
     cmocka_unit_test (test_bad_patterns),
+    cmocka_unit_test (test_foreign_names_in_options),
     cmocka_unit_test (test_bad_pattern_changes_nothing),
     cmocka_unit_test (test_hint_helps),
     cmocka_unit_test (test_maps),
