@@ -170,6 +170,10 @@ let settings ~force t =
   let s = t.so_far in
   if s.key <> None && s.cert = None then
     usage (s_"option --tang-key needs --tang-cert");
+  (* Whoever gives it wants a server to see it. *)
+  if s.cert <> None && s.allow = [] && s.map = [] then
+    usage (s_"option --tang-cert needs --tang-allow or --tang-map: it is only \
+              shown to servers that these name");
   if s.proxy <> None && s.no_proxy then
     usage (s_"option --tang-proxy cannot be combined with --no-proxy");
   let exchange = exchange ~force t in

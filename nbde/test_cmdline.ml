@@ -81,10 +81,15 @@ let test_servers () =
   servers "resolves keep their order"
     ["--tang-resolve=a:80:192.0.2.1"; "--tang-resolve=b:80:192.0.2.2"]
     (fun s -> { s with resolve = ["a:80:192.0.2.1"; "b:80:192.0.2.2"] });
-  servers "https" ["--tang-cacert=a"; "--tang-cert=b"; "--tang-key=c"]
-    (fun s -> { s with cacert = Some "a"; cert = Some "b"; key = Some "c" });
-  servers "certificate and key in one file" ["--tang-cert=b"]
-    (fun s -> { s with cert = Some "b" });
+  servers "https"
+    ["--tang-cacert=a"; "--tang-cert=b"; "--tang-key=c"; "--tang-allow=d"]
+    (fun s -> { s with cacert = Some "a"; cert = Some "b"; key = Some "c";
+                       allow = [Pattern "d"] });
+  servers "certificate and key in one file" ["--tang-cert=b"; "--tang-map=c=d"]
+    (fun s -> { s with cert = Some "b"; map = ["c=d"] });
+  servers "certificate for servers from a file"
+    ["--tang-cert=b"; "--tang-allow-file=f"]
+    (fun s -> { s with cert = Some "b"; allow = [Patterns_in "f"] });
   List.iter (fun url ->
     servers url ["--tang-proxy"; url] (fun s -> { s with proxy = Some url }))
     ["http://p:3128"; "https://p"; "socks5h://u:p@p:1080"];
@@ -204,6 +209,9 @@ let test_refused () =
   let check name words = refused name (["-a"; "a"; "--check"] @ words) in
   check "key without certificate" ["--tang-key=k"]
     "option --tang-key needs --tang-cert";
+  check "certificate for nobody" ["--tang-cert=c"; "--tang-cacert=a"]
+    "option --tang-cert needs --tang-allow or --tang-map: it is only shown to \
+     servers that these name";
   check "proxy of another kind" ["--tang-proxy=socks5://p"]
     "option --tang-proxy: 'socks5://p': not the URL of an http, https or \
      socks5h proxy";

@@ -27,7 +27,7 @@ guest=(--format=raw -a part-lvm.img --memsize 512)
 
 # Nothing is started for files that are not there.
 for option in --tang-cacert --tang-cert --tang-allow-file --tang-keydir; do
-  nbde "${guest[@]}" --check $option missing
+  nbde "${guest[@]}" --check --tang-allow 127.0.0.1 $option missing
   assert_status 1
   assert_one_error 'missing: No such file or directory'
 done

@@ -67,16 +67,34 @@ global_init (void)
 }
 
 static int
+add_resolve (struct http *http, const char *entry)
+{
+  struct curl_slist *list = curl_slist_append (http->resolves, entry);
+
+  if (list == NULL)
+    return -1;
+  http->resolves = list;
+  return 0;
+}
+
+/* curl compares names as they are written: with and without the dot of the
+ * root.
+ */
+static int
 add_resolves (struct http *http)
 {
   const char *const *entry;
-  struct curl_slist *list;
 
   for (entry = policy_resolves (http->policy); *entry; ++entry) {
-    list = curl_slist_append (http->resolves, *entry);
-    if (list == NULL)
+    const int len = strcspn (*entry, ":");
+    CLEANUP_FREE char *rooted = NULL;
+
+    if (asprintf (&rooted, "%.*s.%s", len, *entry, *entry + len) == -1) {
+      rooted = NULL;
       return -1;
-    http->resolves = list;
+    }
+    if (add_resolve (http, *entry) == -1 || add_resolve (http, rooted) == -1)
+      return -1;
   }
   return 0;
 }
@@ -213,8 +231,17 @@ take_header (char *data, size_t size, size_t nmemb, void *opaque)
 #define SET(t, option, value) \
   (curl_easy_setopt ((t)->easy, CURLOPT_##option, value) != CURLE_OK)
 
+/* May the server see who asks?  Only one that the user named: his certificate
+ * is nothing to show to whomever a disk names.
+ */
+static bool
+shows_certificate (const struct http_transfer *t)
+{
+  return t->trusted || policy_is_list (t->http->policy);
+}
+
 /* TLS: the system's trust store or the user's CA, for servers and proxies; and
- * his certificate, for servers only.
+ * his certificate, for some servers and no proxy.
  */
 static int
 set_tls (struct http_transfer *t, const struct policy_settings *settings)
@@ -228,9 +255,9 @@ set_tls (struct http_transfer *t, const struct policy_settings *settings)
     r |= SET (t, PROXY_CAINFO, settings->cacert);
     r |= SET (t, PROXY_CAPATH, NULL);
   }
-  if (settings->cert)
+  if (settings->cert && shows_certificate (t))
     r |= SET (t, SSLCERT, settings->cert);
-  if (settings->key)
+  if (settings->key && shows_certificate (t))
     r |= SET (t, SSLKEY, settings->key);
   if (t->body == NULL)          /* preflight wants to know the expiry */
     r |= SET (t, CERTINFO, 1L);
@@ -466,6 +493,21 @@ explain_timeout (const struct http_transfer *t, struct clevis_error *err)
   }
 }
 
+/* A server that wanted to see the user's certificate and did not may say so in
+ * many ways, or just go.
+ */
+static void
+hint_certificate (const struct http_transfer *t, struct clevis_error *err)
+{
+  if (policy_get_settings (t->http->policy)->cert == NULL ||
+      shows_certificate (t) || strcmp (t->base->scheme, "https") != 0)
+    return;
+  clevis_error_hint (err, _("Add --tang-allow %s if this is a server of yours "
+                            "that asks for the certificate of --tang-cert: it "
+                            "is not shown to servers that only the disk "
+                            "names."), t->base->host);
+}
+
 /* Is it the proxy that TLS failed with?  A server behind a proxy is only spoken
  * to after the proxy's answer to CONNECT.
  */
@@ -494,6 +536,8 @@ explain_tls (const struct http_transfer *t, CURLcode result,
                            "certificate, give it with --tang-cacert.")
                        : _("If a private CA has signed the server's "
                            "certificate, give it with --tang-cacert."));
+  else if (!proxy)
+    hint_certificate (t, err);
 }
 
 /* Older versions of curl (before 8.6) say that memory is short when a header
@@ -569,6 +613,7 @@ explain (const struct http_transfer *t, CURLcode result,
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("the server closed the connection before a whole "
                         "reply"));
+    hint_certificate (t, err);
     break;
   case CURLE_UNSUPPORTED_PROTOCOL:
     explain_not_http (t, err);
