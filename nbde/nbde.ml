@@ -81,20 +81,19 @@ let attempt (found : Document.t) ~otherwise step =
                             status = if found.status = 0 then 1
                                      else found.status }
 
-let export policy findings ~replace { Servers.exchanged; state } =
-  let { Export.lines; errors; status } = Export.collect policy findings in
+let export policy (found : Document.t) ~replace { Servers.exchanged; state } =
+  let { Export.lines; errors; status } = Export.collect policy found.findings in
   List.iter print_error errors;
-  if Clevis.Policy.nr_requests policy > 0 then
-    Clevis.Policy.write_requests policy ~requests:exchanged ~state ~replace;
-  lines, errors, status
+  attempt { found with errors; status } ~otherwise:[] (fun found ->
+    let n = Clevis.Policy.nr_requests policy in
+    if n > 0 then
+      Clevis.Policy.write_requests policy ~requests:exchanged ~state ~replace;
+    lines, { found with requests = Some n })
 
 (* What the actions that ask servers and unlock nothing have found. *)
 let ask (c : Cmdline.t) policy (found : Document.t) =
   match c.servers.exchange with
-  | Collect { files; replace } ->
-     let lines, errors, status = export policy found.findings ~replace files in
-     lines, { found with status; errors;
-                         requests = Some (Clevis.Policy.nr_requests policy) }
+  | Collect { files; replace } -> export policy found ~replace files
   | Online | Replies _ when c.preflight ->
      let preflight = Preflight.run ~probe:c.probe policy found.findings in
      Preflight.lines preflight,

@@ -58,6 +58,7 @@ meanwhile ()
 meanwhile 'echo mine > requests' -- --list --export-requests requests
 assert_told export untried 'requests: File exists'
 assert_equal mine "$(cat requests)" 'the file that was there'
+assert_json export '.requests == null'
 
 # The appliance dies when it is asked what is in it, and so does what comes
 # after.

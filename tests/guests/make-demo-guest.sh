@@ -115,8 +115,10 @@ if [ "$(cat "$dir/made-by" 2>/dev/null)" != "$key" ]; then
   echo "$key" > "$dir/made-by"
 fi
 if [ ! -s "$dir/port" ]; then
-  # Not a name that somebody else would take for a server that goes on.
-  url=$("$here/serve-tang.sh" "$dir/tang" 0 "$dir/bind.pid")
+  # Not the name of a server that goes on.  One of ours may do so if we were
+  # killed, but it shall not have the lock.
+  "$here/serve-tang.sh" --stop "$dir/bind.pid"
+  url=$("$here/serve-tang.sh" "$dir/tang" 0 "$dir/bind.pid" 9>&-)
   trap '"$here/serve-tang.sh" --stop "$dir/bind.pid"' EXIT
   bind_disk "$url"
   echo "${url##*:}" > "$dir/port.new"
