@@ -113,13 +113,20 @@ let quicken g plan (device : device) (unlocked : Clevis.Exchange.unlocked) =
  * an overlay that ends with the appliance, and a journal that is not clean
  * must be replayed before its filesystem can be read.
  *)
+let open_by key g (device : device) mapname =
+  let pause seconds =
+    Signals.check ();
+    Messages.debug "%s: is in use in the appliance, tried again" device.name;
+    Unix.sleepf seconds;
+    Signals.check () in
+  Busy.again ~pause (fun () ->
+    Clevis.Key.open_device key g ~readonly:false ~device:device.name ~mapname)
+
 let open_device g (device : device) mapname unlocked =
   Timing.step Open @@ fun () ->
   let { Clevis.Exchange.key; _ } = unlocked in
   Messages.message (f_"Opening %s") device.name;
-  match
-    Clevis.Key.open_device key g ~readonly:false ~device:device.name ~mapname
-  with
+  match open_by key g device mapname with
   | () -> Opened { unlocked; mapname }
   | exception Guestfs.Error message ->
      Signals.check ();
@@ -197,11 +204,7 @@ let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
   | [] -> Error (s_"there is no key")
   | key :: others ->
      Signals.check ();
-     match
-       Timing.step Open (fun () ->
-         Clevis.Key.open_device key g ~readonly:false ~device:device.name
-           ~mapname)
-     with
+     match Timing.step Open (fun () -> open_by key g device mapname) with
      | () -> Ok key
      | exception Guestfs.Error message ->
         Signals.check ();
