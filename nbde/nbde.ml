@@ -264,6 +264,16 @@ let explain = function
      eprintf "%s\n%!" usage_advice
   | e -> print_error (describe e)
 
+(* What C does at exit would take libraries away from a key derivation that is
+ * still under way.
+ *)
+let quit status =
+  if Clevis.Exchange.is_left () then (
+    Stdlib.do_at_exit ();
+    Unix._exit status
+  )
+  else exit status
+
 let main () =
   Process.open_standard_files ();
   Signals.catch ();
@@ -285,10 +295,10 @@ let main () =
        if Signals.received () = None then explain e;
        1 in
   match Signals.received () with
-  | Some signal when Background.is_back () -> exit (128 + signal)
+  | Some signal when Background.is_back () -> quit (128 + signal)
   | Some signal ->
      Messages.error (f_"interrupted");
      Signals.die signal
-  | None -> exit status
+  | None -> quit status
 
 let () = main ()

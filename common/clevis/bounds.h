@@ -40,6 +40,13 @@
 #define BOUND_ARGON2_MEMORY (4 * 1024 * 1024U)          /* KiB */
 #define BOUND_ARGON2_WORK (256 * 1024 * 1024ULL)        /* KiB x passes */
 
+/* The part of the deadline that the key derivation of one device may take: one
+ * third, so that one whose turn comes after the dearest keyslot of another
+ * still has the same time.  With the default deadline that is 20 seconds, some
+ * ten times what cryptsetup makes a keyslot cost.
+ */
+#define BOUND_KDF_SHARE 3
+
 /* A JWE of a tang pin is about 2 KiB, and sss nests them in base64. */
 #define BOUND_JWE (1 * MIB)
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "cleanups.h"
 #include "clock.h"
 #include "exchange-private.h"
@@ -27,22 +28,25 @@ struct run {
   struct device *device;
   struct binding *binding;
   struct verify_job job;
+  bool submitted;          /* the job is with the verifier */
   bool ended;              /* the binding has failed or won */
 };
 
 struct device {
   struct exchange_device pub; /* what callers see */
+  struct verify_account account;
   struct run *runs;        /* one for each binding */
 };
 
 struct exchange {
+  const struct policy *policy;
   struct requests *requests;
   struct verifier *verifier;
   struct device **devices;
   size_t nr_devices;
   size_t nr_pending;       /* devices that are not settled */
   bool started;
-  double start;            /* of the clock */
+  double start, deadline;  /* of the clock */
 };
 
 static void
@@ -60,6 +64,7 @@ exchange_new (const struct policy *policy, struct clevis_error *err)
     clevis_error_errno (err, errno, _("exchange"));
     return NULL;
   }
+  ex->policy = policy;
   ex->requests = requests_new (policy, err);
   if (ex->requests)
     ex->verifier = verifier_new (wake, ex->requests, err);
@@ -270,8 +275,11 @@ submit (struct exchange *ex, struct run *run)
   job->keyslots = run->binding->token->keyslots;
   job->nr_keyslots = run->binding->token->nr_keyslots;
   job->passphrase = run->binding->pin->plaintext;
+  job->account = &run->device->account;
   job->opaque = run;
-  if (verifier_submit (ex->verifier, job, &run->binding->error) == -1)
+  run->submitted =
+    verifier_submit (ex->verifier, job, &run->binding->error) == 0;
+  if (!run->submitted)
     binding_failed (ex, run);
 }
 
@@ -315,6 +323,7 @@ verified (struct exchange *ex, struct run *run)
   struct verify_job *job = &run->job;
   struct pin *pin = run->binding->pin;
 
+  run->submitted = false;
   run->binding->verify_seconds = job->seconds;
   if (device->pub.status != EXCHANGE_PENDING || job->keyslot == -1) {
     secret_free (pin->plaintext);
@@ -366,13 +375,18 @@ start_device (struct exchange *ex, struct device *device)
 static void
 start_all (struct exchange *ex)
 {
+  const double seconds = policy_get_settings (ex->policy)->deadline / 1000.0;
   size_t i;
 
   ex->started = true;
   ex->start = clock_now ();
+  ex->deadline = ex->start + seconds;
   ex->nr_pending = ex->nr_devices;
-  for (i = 0; i < ex->nr_devices; ++i)
+  verifier_set_deadline (ex->verifier, ex->deadline);
+  for (i = 0; i < ex->nr_devices; ++i) {
+    ex->devices[i]->account.allowed = seconds / BOUND_KDF_SHARE;
     start_device (ex, ex->devices[i]);
+  }
 }
 
 static void
@@ -384,8 +398,45 @@ take_verified (struct exchange *ex)
     verified (ex, job->opaque);
 }
 
+/* A passphrase whose keyslots were not tried in time. */
+static void
+expire_verification (struct exchange *ex, struct run *run)
+{
+  if (!run->submitted || run->ended)
+    return;
+  atomic_store (&run->job.skip, true);
+  clevis_error_set (&run->binding->error, CLEVIS_ERR_LIMIT,
+                    _("key derivation was not done within the deadline of %g "
+                      "seconds"), ex->deadline - ex->start);
+  binding_failed (ex, run);
+}
+
+/* The time is over: for questions request.c knows it by itself. */
+static void
+expire_all (struct exchange *ex)
+{
+  struct device *device;
+  size_t i, j;
+
+  for (i = 0; i < ex->nr_devices; ++i) {
+    device = ex->devices[i];
+    for (j = 0; j < device->pub.nr_bindings &&
+           device->pub.status == EXCHANGE_PENDING; ++j)
+      expire_verification (ex, &device->runs[j]);
+  }
+}
+
+/* Milliseconds until the deadline, at most ms. */
+static int
+time_to_wait (const struct exchange *ex, int ms)
+{
+  const double due = (ex->deadline - clock_now ()) * 1000 + 1;
+
+  return due < 0 ? 0 : due < ms ? (int) due : ms;
+}
+
 /* A job that is still being worked on when all devices are settled belongs to
- * a device that another binding has opened; exchange_free waits for it.
+ * a device that another binding has opened, or to one that had no more time.
  */
 int
 exchange_step (struct exchange *ex, int ms, struct clevis_error *err)
@@ -395,10 +446,18 @@ exchange_step (struct exchange *ex, int ms, struct clevis_error *err)
   take_verified (ex);
   if (ex->nr_pending == 0)
     return 0;
-  if (requests_step (ex->requests, ms, err) == -1)
+  if (requests_step (ex->requests, time_to_wait (ex, ms), err) == -1)
     return -1;
   take_verified (ex);
+  if (clock_now () >= ex->deadline)
+    expire_all (ex);
   return ex->nr_pending > 0;
+}
+
+bool
+exchange_is_left (void)
+{
+  return verifier_is_left ();
 }
 
 struct secret *

@@ -10,6 +10,7 @@
 #ifndef CLEVIS_EXCHANGE_H
 #define CLEVIS_EXCHANGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "clevis-error.h"
@@ -61,6 +62,12 @@ struct exchange_device {
 extern struct exchange *exchange_new (const struct policy *policy,
                                       struct clevis_error *err);
 extern void exchange_free (struct exchange *ex);
+
+/* Does an exchange that was freed still derive a key?  That cannot be
+ * interrupted; it ends by itself, and is wiped then.  A program that ends
+ * meanwhile must call _exit, not exit.
+ */
+extern bool exchange_is_left (void);
 
 /* Add a device, whose luks is LUKS_READY and must outlive the exchange.
  * Parses its tokens; asks nobody.  Returns its index (0, 1, ...), or -1:

@@ -46,6 +46,7 @@ struct luks {
   struct luks_token tokens[LUKS_TOKENS_MAX];
   size_t nr_tokens;
   uint32_t digest_iterations; /* largest of the header's digests */
+  const char *digest_hash; /* of that digest; NULL if it has none */
 
   /* The volume key, if a keyslot has been verified and it, or the digest, is not
    * cheap: the quick header needs it, and would pay for the keyslot once more.
@@ -81,6 +82,12 @@ extern void luks_keep_log (int level, const char *msg, void *opaque);
  */
 extern int luks1_read (struct luks *luks, struct clevis_error *err);
 extern int luks2_read (struct luks *luks, struct clevis_error *err);
+
+/* Is none of the limits of a keyslot exceeded, so that luks_verify derives a key
+ * for it?
+ */
+extern bool luks_may_be_tried (const struct luks *luks,
+                               const struct luks_keyslot *k);
 
 /* Does opening this keyslot cost next to nothing?  And the comparison with the
  * header's dearest digest, which follows?

@@ -434,6 +434,10 @@ check_cost (const struct luks *luks, const struct luks_keyslot *k,
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("its key is not 1 to %d bytes long"),
                              BOUND_VOLUME_KEY);
+  if (k->area_key_size > BOUND_VOLUME_KEY)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("the key of its area is longer than %d bytes"),
+                             BOUND_VOLUME_KEY);
   if (k->memory > argon2_memory_limit ())
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("its %s needs %" PRIu32 " KiB of memory, "
@@ -457,6 +461,12 @@ check_cost (const struct luks *luks, const struct luks_keyslot *k,
                                "more than any real one"),
                              luks->digest_iterations);
   return 0;
+}
+
+bool
+luks_may_be_tried (const struct luks *luks, const struct luks_keyslot *k)
+{
+  return k->refused == NULL && check_cost (luks, k, NULL) == 0;
 }
 
 bool

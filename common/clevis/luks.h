@@ -45,6 +45,7 @@ struct luks_keyslot {
   uint32_t threads;        /* 0 for pbkdf2 */
   const char *cipher;      /* of the keyslot area: "aes-xts-plain64" */
   int key_size;            /* bytes of the volume key in it */
+  uint32_t area_key_size;  /* bytes that the KDF makes, to decrypt its area */
   const char *priority;    /* "normal", "prefer", "ignore" */
   const char *refused;     /* why it is never used (a null cipher), or NULL */
 };
@@ -114,11 +115,28 @@ extern const struct luks_token *luks_tokens (const struct luks *luks,
  *
  * Returns 0 if it does, -1 with CLEVIS_ERR_PASSPHRASE if it does not, or
  * CLEVIS_ERR_HEADER, CLEVIS_ERR_LIMIT (a KDF cost that no real header has)
- * or CLEVIS_ERR_SYSTEM.  Not to be called by two threads at a time, since
- * libcryptsetup is not made for it.
+ * or CLEVIS_ERR_SYSTEM.  Two threads may call it at a time, but not with
+ * the same luks: see luks_again.
  */
 extern int luks_verify (struct luks *luks, int slot,
                         const struct secret *passphrase,
                         struct clevis_error *err);
+
+/* About how many seconds luks_verify takes for this keyslot on a processor of
+ * today, the comparison with the digest included.  Nothing is measured, and
+ * nothing is derived.  0 for one that luks_verify refuses at once, negative if
+ * there is none.
+ */
+extern double luks_cost (const struct luks *luks, int slot);
+
+/* A loaded header once more, independent of the first one, so that another
+ * thread may luks_verify with it.  Returns NULL with CLEVIS_ERR_SYSTEM or
+ * CLEVIS_ERR_HEADER.
+ */
+extern struct luks *luks_again (const struct luks *luks,
+                                struct clevis_error *err);
+
+/* Take what luks_verify found with such a copy, for luks-quick.h. */
+extern void luks_adopt (struct luks *luks, struct luks *again);
 
 #endif /* CLEVIS_LUKS_H */

@@ -78,12 +78,14 @@ read_keyslots (struct luks *luks, struct clevis_error *err)
     k->kdf = "pbkdf2";
     k->cipher = luks->info.cipher;
     k->key_size = luks->info.key_size;
+    k->area_key_size = k->key_size;
     k->priority = "normal";
     if (crypt_keyslot_get_pbkdf (luks->cd, slot, &pbkdf) < 0)
       return clevis_error_set (err, CLEVIS_ERR_HEADER,
                                _("keyslot %d cannot be read"), slot);
     k->iterations = pbkdf.iterations;
     k->hash = luks_own (luks, strdup (pbkdf.hash));
+    luks->digest_hash = k->hash;        /* one for all */
   }
 
   if (pread (luks->fd, be, sizeof be, OFF_DIGEST_ITERATIONS) == sizeof be)
@@ -186,10 +188,11 @@ luks1_read (struct luks *luks, struct clevis_error *err)
 {
   int slot, r;
 
-  /* Nothing writes to the copy from here on, and an offset of luksmeta that
-   * points outside of it finds the end of the file.
+  /* An offset of luksmeta that points outside of the copy finds the end of the
+   * file.  It is sealed already if it is loaded again.
    */
-  if (fcntl (luks->fd, F_ADD_SEALS,
+  if ((fcntl (luks->fd, F_GET_SEALS) & F_SEAL_SEAL) == 0 &&
+      fcntl (luks->fd, F_ADD_SEALS,
              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1)
     return clevis_error_errno (err, errno, _("memory for the header"));
   luks->json = json_object ();

@@ -123,8 +123,10 @@ read_digests (struct luks *luks)
 
   json_object_foreach (json_object_get (luks->json, "digests"), name, digest) {
     n = get_u32 (digest, "iterations");
-    if (n > luks->digest_iterations)
+    if (n > luks->digest_iterations) {
       luks->digest_iterations = n;
+      luks->digest_hash = get_string (digest, "hash", NULL);
+    }
   }
 }
 
@@ -194,6 +196,7 @@ read_keyslot (struct luks *luks, int slot, const json_t *json)
   }
   k->cipher = get_string (json_object_get (json, "area"), "encryption", "?");
   k->key_size = get_u32 (json, "key_size");
+  k->area_key_size = get_u32 (json_object_get (json, "area"), "key_size");
   k->priority = priority_name (json);
   if (is_null_cipher (k->cipher))
     k->refused = _("its key is stored in clear (cipher_null)");

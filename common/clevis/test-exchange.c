@@ -735,6 +735,43 @@ test_slow_keyslot_beside_a_good_one (void **state)
   assert_int_equal (exchange_device (f->ex, 0)->by->token->id, 1);
 }
 
+/* Key derivation counts, too: there are more devices than there is time for, and
+ * each says so.
+ */
+static void
+test_deadline_of_key_derivation (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  CLEANUP_JSON json_t *jwe = encrypt_null ("two", 3);
+  const char *file = new_disk (2, 0);
+  const struct exchange_device *d;
+  size_t i, failed = 0, n = 40;
+  struct luks *luks[40];
+
+  bind_luks (file, 2, jwe);
+  policy_settings (f->policy)->deadline = 20;
+  for (i = 0; i < n; ++i) {
+    luks[i] = ready_luks (file);
+    assert_int_equal (exchange_add (f->ex, luks[i], &err), i);
+  }
+  assert_true (run (f) < 1000 * time_factor ());
+  for (i = 0; i < n; ++i) {
+    d = exchange_device (f->ex, i);
+    if (d->status == EXCHANGE_UNLOCKED)
+      continue;
+    failed++;
+    assert_failed (f, i, CLEVIS_ERR_LIMIT, 0, "deadline");
+  }
+  assert_true (failed > 0);
+  exchange_free (f->ex);
+  f->ex = NULL;
+  for (i = 0; i < n; ++i)
+    luks_free (luks[i]);
+  while (exchange_is_left ())
+    usleep (1000);
+}
+
 static void
 test_free_while_it_runs (void **state)
 {
@@ -851,6 +888,7 @@ main (void)
     test (test_clones_share_a_request),
     test (test_slow_verification),
     test (test_slow_keyslot_beside_a_good_one),
+    test (test_deadline_of_key_derivation),
     test (test_free_while_it_runs),
     test (test_free_before_it_runs),
     test (test_reference_implementation),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Tests of verify.c: jobs are worked on by one other thread, in order, and
- * not if they are no longer needed.
+ * Tests of verify.c: jobs are worked on by other threads, the cheapest first,
+ * and not if they are no longer needed or cost more than there is time for.
  */
 
 #include <config.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bounds.h"
+#include "clock.h"
 #include "testlib-jwe.h"
 #include "testlib-luks.h"
 #include "verify.h"
@@ -28,6 +29,7 @@ struct fixture {
   struct luks *luks;
   struct verifier *v;
   struct secret *passphrase[3];
+  struct verify_account account;
   int event;                    /* counts wakeups */
   pthread_t thread;             /* that called wakeup last */
   bool sigint_blocked;          /* in that thread */
@@ -76,6 +78,7 @@ setup (void **state)
 
   f->luks = ready_luks (device_file ());
   f->event = eventfd (0, EFD_CLOEXEC);
+  f->account.allowed = 1e6;
   for (i = 0; i < 3; ++i)
     f->passphrase[i] = secret_copy (passphrases[i], strlen (passphrases[i]));
   f->v = verifier_new (wakeup, f, &err);
@@ -107,6 +110,7 @@ job_for (struct fixture *f, int i, const int *keyslots, size_t n)
   struct verify_job job = {
     .luks = f->luks, .keyslots = keyslots, .nr_keyslots = n,
     .passphrase = f->passphrase[i], .opaque = f, .error = empty,
+    .account = &f->account,
   };
 
   return job;
@@ -257,30 +261,196 @@ test_skipped_before_it_began (void **state)
 }
 
 static void
-set_iterations (json_t *json, void *unused)
+set_iterations (json_t *json, void *iterations)
 {
   json_t *slot = json_object_get (json_object_get (json, "keyslots"), "1");
 
   json_object_set_new (json_object_get (slot, "kdf"), "iterations",
-                       json_integer (200000));
+                       json_integer (*(int *) iterations));
 }
 
-/* Freeing waits for the one job that is being worked on, not for all. */
+/* Another device, whose keyslot 1 costs so much, and accepts nothing. */
+static struct luks *
+dear_luks (int iterations)
+{
+  static int nr;
+  const char *file = tmp_path ("dear%d.img", nr++);
+  CLEANUP_FREE char *data = NULL;
+  size_t len;
+
+  data = read_file (device_file (), &len);
+  write_file (file, data, len);
+  edit_luks2 (file, set_iterations, &iterations);
+  return ready_luks (file);
+}
+
+/* Iterations of a second or so, and what luks_cost says of them. */
+#define DEAR (2000000 / time_factor ())
+
+static struct verify_job
+job_of (struct fixture *f, struct luks *luks, struct verify_account *account,
+        const int *keyslots, size_t n)
+{
+  struct verify_job job = job_for (f, 1, keyslots, n);
+
+  job.luks = luks;
+  job.account = account;
+  return job;
+}
+
+/* The cost is known from the header, and nothing is spent. */
+static void
+test_too_dear_for_a_device (void **state)
+{
+  struct fixture *f = *state;
+  struct luks *luks = dear_luks (BOUND_PBKDF2_ITERATIONS);
+  struct verify_account account = { .allowed = 20 };
+  struct verify_job job = job_of (f, luks, &account, all_keyslots + 1, 1);
+
+  submit (f, &job);
+  assert_ptr_equal (next (f), &job);
+  assert_int_equal (job.keyslot, -1);
+  assert_error (&job.error, CLEVIS_ERR_LIMIT,
+                "its pbkdf2 would take about 200 seconds, and 20 are left of "
+                "the 20");
+  assert_contains (job.error.hint, "--deadline 601.");
+  assert_int_equal (job.error.keyslot, 1);
+  assert_true (job.seconds == 0 && account.spent == 0);
+  clevis_error_clear (&job.error);
+  luks_free (luks);
+}
+
+/* The keyslots of a device share what it may take; those that are refused do
+ * not keep a cheap one from being tried, nor is their error forgotten.
+ */
+static void
+test_share_of_a_device (void **state)
+{
+  static const int slots[] = { 1, 0 };
+  struct fixture *f = *state;
+  struct luks *luks = dear_luks (DEAR);
+  const double cost = luks_cost (luks, 1);
+  struct verify_account account = { .allowed = cost * 1.5 };
+  struct verify_job first = job_of (f, luks, &account, all_keyslots + 1, 1);
+  struct verify_job second = job_of (f, luks, &account, slots, 2);
+
+  submit (f, &first);
+  assert_ptr_equal (next (f), &first);
+  assert_error (&first.error, CLEVIS_ERR_PASSPHRASE, "not accept");
+  assert_true (account.spent == cost);
+  submit (f, &second);
+  assert_ptr_equal (next (f), &second);
+  assert_error (&second.error, CLEVIS_ERR_LIMIT, "left of the");
+  assert_int_equal (second.error.keyslot, 1);
+  assert_true (second.seconds > 0);     /* of keyslot 0 */
+  clevis_error_clear (&first.error);
+  clevis_error_clear (&second.error);
+  luks_free (luks);
+}
+
+static void
+test_too_dear_for_the_deadline (void **state)
+{
+  struct fixture *f = *state;
+  struct luks *luks = dear_luks (100000000);
+  struct verify_job job = job_of (f, luks, &f->account, all_keyslots + 1, 1);
+
+  verifier_set_deadline (f->v, clock_now () + 100);
+  submit (f, &job);
+  assert_ptr_equal (next (f), &job);
+  assert_error (&job.error, CLEVIS_ERR_LIMIT, "left until the deadline");
+  clevis_error_clear (&job.error);
+  luks_free (luks);
+}
+
+/* A token's cheapest keyslot is the first to be tried. */
+static void
+test_cheapest_keyslot_first (void **state)
+{
+  struct fixture *f = *state;
+  struct luks *luks = dear_luks (BOUND_PBKDF2_ITERATIONS);
+  struct verify_job job = job_of (f, luks, &f->account, all_keyslots + 1, 2);
+
+  job.passphrase = f->passphrase[2];
+  submit (f, &job);
+  assert_ptr_equal (next (f), &job);
+  assert_int_equal (job.keyslot, 2);
+  luks_free (luks);
+}
+
+/* What is cheap does not wait for what is dear, and what is dear not for all
+ * that another device has.
+ */
+static void
+test_devices_take_turns (void **state)
+{
+  struct fixture *f = *state;
+  struct luks *greedy = dear_luks (DEAR), *other = dear_luks (DEAR);
+  struct verify_account accounts[2] = {
+    { .allowed = 1e6 }, { .allowed = 1e6 },
+  };
+  struct verify_job jobs[4], last, cheap;
+  int i;
+
+  for (i = 0; i < 4; ++i) {
+    jobs[i] = job_of (f, greedy, &accounts[0], all_keyslots + 1, 1);
+    submit (f, &jobs[i]);
+  }
+  last = job_of (f, other, &accounts[1], all_keyslots + 1, 1);
+  cheap = job_for (f, 0, all_keyslots, 1);
+  submit (f, &last);
+  submit (f, &cheap);
+  assert_ptr_equal (next (f), &cheap);
+  /* One of the greedy device may have begun before the other one came. */
+  if (next (f) != &last)
+    assert_ptr_equal (next (f), &last);
+  verifier_free (f->v);
+  f->v = NULL;
+  while (verifier_is_left ())
+    usleep (1000);
+  for (i = 0; i < 4; ++i)
+    clevis_error_clear (&jobs[i].error);
+  clevis_error_clear (&last.error);
+  luks_free (greedy);
+  luks_free (other);
+}
+
+/* The one that is under way cannot be interrupted, and is not waited for.  All
+ * that it was given can be freed at once.
+ */
+static void
+test_free_does_not_wait (void **state)
+{
+  struct fixture *f = *state;
+  struct luks *luks = dear_luks (5 * DEAR);
+  struct verify_job job = job_of (f, luks, &f->account, all_keyslots + 1, 1);
+  double start;
+
+  submit (f, &job);
+  while (f->account.spent == 0)
+    usleep (1000);
+  start = clock_now ();
+  verifier_free (f->v);
+  f->v = NULL;
+  assert_true (clock_now () - start < 1);
+  assert_true (verifier_is_left ());
+  luks_free (luks);
+  secret_free (f->passphrase[1]);
+  f->passphrase[1] = NULL;
+  while (verifier_is_left ())
+    usleep (1000);
+}
+
+/* Freeing waits for no job that has not begun. */
 static void
 test_free_with_jobs_left (void **state)
 {
   struct fixture *f = *state;
-  const char *file = tmp_path ("slow.img");
-  CLEANUP_FREE char *data = NULL;
   struct verify_job jobs[20];
-  size_t len;
   int i;
 
-  data = read_file (device_file (), &len);
-  write_file (file, data, len);
-  edit_luks2 (file, set_iterations, NULL);
   luks_free (f->luks);
-  f->luks = ready_luks (file);
+  f->luks = dear_luks (200000);
   for (i = 0; i < 20; ++i) {
     jobs[i] = job_for (f, 1, all_keyslots + 1, 1);
     submit (f, &jobs[i]);
@@ -288,6 +458,8 @@ test_free_with_jobs_left (void **state)
   verifier_free (f->v);
   f->v = NULL;
   assert_true (jobs[19].seconds == 0);
+  while (verifier_is_left ())
+    usleep (1000);
   for (i = 0; i < 20; ++i)
     clevis_error_clear (&jobs[i].error);
 }
@@ -312,6 +484,12 @@ main (void)
     test (test_work_is_done_elsewhere),
     test (test_signals_are_blocked_there),
     test (test_skipped_before_it_began),
+    test (test_too_dear_for_a_device),
+    test (test_share_of_a_device),
+    test (test_too_dear_for_the_deadline),
+    test (test_cheapest_keyslot_first),
+    test (test_devices_take_turns),
+    test (test_free_does_not_wait),
     test (test_free_with_jobs_left),
     test (test_free_without_jobs),
   };

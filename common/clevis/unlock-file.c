@@ -329,5 +329,9 @@ main (int argc, char *argv[])
     luks_free (headers[i]);
   free (headers);
   policy_free (o.policy);
-  return fclose (stdout) == 0 ? status : EXIT_FAILURE;
+  if (fclose (stdout) != 0)
+    status = EXIT_FAILURE;
+  if (exchange_is_left ())
+    _exit (status);
+  return status;
 }

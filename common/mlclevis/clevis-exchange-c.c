@@ -54,6 +54,15 @@ nbde_exchange_free (value exchangev)
   return Val_unit;
 }
 
+extern value nbde_exchange_is_left (value unitv);
+
+value
+nbde_exchange_is_left (value unitv)
+{
+  (void) unitv;
+  return Val_bool (exchange_is_left ());
+}
+
 extern value nbde_exchange_add (value exchangev, value luksv);
 
 value

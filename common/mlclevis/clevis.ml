@@ -241,6 +241,7 @@ module Exchange = struct
   external step : t -> int -> bool = "nbde_exchange_step"
   external result : t -> int -> result = "nbde_exchange_result"
   external free : t -> unit = "nbde_exchange_free"
+  external is_left : unit -> bool = "nbde_exchange_is_left"
 
   let step_ms = 250
 

@@ -310,6 +310,11 @@ module Exchange : sig
   (** Run to the end, one result for each device in order.  Signals are handled
       while it waits.  [tick] is called about four times a second, for
       progress. *)
+
+  val is_left : unit -> bool
+  (** Does an exchange that has ended still derive a key?  That cannot be
+      interrupted, and nobody waits for it: it ends by itself, and is wiped then.
+      A program that ends meanwhile must do so without what C does at exit. *)
 end
 
 (** Find out which servers would answer; unlock nothing. *)

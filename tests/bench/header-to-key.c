@@ -145,5 +145,9 @@ main (int argc, char *argv[])
     luks_free (headers[i]);
   free (headers);
   policy_free (policy);
+  if (fflush (stdout) != 0)
+    status = EXIT_FAILURE;
+  if (exchange_is_left ())
+    _exit (status);
   return status;
 }
