@@ -85,6 +85,19 @@
 #define BOUND_HOST_LABEL 63
 #define BOUND_ZONE 15
 
+/* Servers (by scheme, host and port) that one device may have asked.  Ten
+ * times what anybody binds a disk to; each may take a thread for the resolver
+ * and wait for all of its timeouts.  Those that the policy refuses do not count.
+ */
+#define BOUND_ORIGINS 32
+
+/* Requests under way in one run, of all devices together.  Each takes up to
+ * three descriptors (a socket, and a pair for the resolver's thread); with the
+ * usual limit of 1024 that leaves room for the disks and the appliance.
+ */
+#define BOUND_TRANSFERS 128
+#define BOUND_TRANSFER_FILES 3
+
 /* What a server may send. */
 #define BOUND_REPLY_BODY (64 * KIB)
 #define BOUND_REPLY_HEADERS (64 * KIB)

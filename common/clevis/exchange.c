@@ -18,6 +18,7 @@
 #include "exchange-private.h"
 #include "exchange.h"
 #include "gettext-compat.h"
+#include "origins.h"
 #include "request.h"
 #include "verify.h"
 
@@ -148,10 +149,11 @@ add_context (struct clevis_error *err, const struct exchange_device *device,
 
 /* Parse the tokens of a device that Clevis made. */
 static int
-add_bindings (struct device *device, const struct luks_token *tokens,
-              size_t nr)
+add_bindings (struct exchange *ex, struct device *device,
+              const struct luks_token *tokens, size_t nr)
 {
   const struct clevis_error empty = CLEVIS_ERROR_INIT;
+  struct origins origins = { .nr = 0 };
   struct binding *b;
   size_t i;
 
@@ -169,6 +171,10 @@ add_bindings (struct device *device, const struct luks_token *tokens,
     device->pub.nr_bindings++;
     if (tokens[i].jwe)
       b->pin = pin_parse (tokens[i].jwe, &b->error);
+    if (b->pin) {
+      b->pin->device = ex->nr_devices;
+      origins_limit (&origins, ex->policy, b->pin);
+    }
     if (tokens[i].stale)
       clevis_error_set (&b->error, CLEVIS_ERR_TOKEN,
                         _("stale token: %s"), tokens[i].stale);
@@ -177,6 +183,7 @@ add_bindings (struct device *device, const struct luks_token *tokens,
                         _("the token has no JWE"));
     add_context (&b->error, &device->pub, b);
   }
+  origins_clear (&origins);
   return 0;
 }
 
@@ -199,7 +206,7 @@ exchange_add (struct exchange *ex, struct luks *luks,
     tokens = luks_tokens (luks, &nr);
   }
   if (devices == NULL || device == NULL ||
-      add_bindings (device, tokens, nr) == -1) {
+      add_bindings (ex, device, tokens, nr) == -1) {
     free_device (device);
     return clevis_error_errno (err, ENOMEM, _("exchange"));
   }

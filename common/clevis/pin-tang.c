@@ -146,12 +146,16 @@ struct request_query
 pin_tang_query (const struct pin *pin)
 {
   const struct tang *tang = pin->data;
+  const struct pin *root = pin;
 
+  while (root->parent)
+    root = root->parent;
   return (struct request_query) {
     .url = tang->url,
     .kid = pin->kid,
     .server = tang->server,
     .epk = tang->epk,
+    .device = root->device,
   };
 }
 

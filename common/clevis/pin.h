@@ -90,6 +90,8 @@ struct pin {
   size_t nr_sss;           /* sss pins of the whole tree, the same */
   bool too_large;          /* of a root: the tree exceeds a limit */
   void *owner;             /* of a root: for whoever runs the tree */
+  size_t device;           /* of a root: number of the device, whose turn its
+                              questions take */
 
   /* The run. */
   enum pin_state state;

@@ -17,6 +17,7 @@
 #include "ecmr.h"
 #include "gettext-compat.h"
 #include "keydir.h"
+#include "origins.h"
 #include "pin-tang.h"
 #include "preflight.h"
 #include "queue.h"
@@ -26,6 +27,7 @@
 struct check {
   struct preflight *pf;
   struct check *next;
+  size_t device;           /* number of the first one that asks */
   char *name;              /* base URL and kid */
   struct url *url;         /* to ask */
   bool mapped;
@@ -55,6 +57,7 @@ struct preflight {
   size_t nr_running;
   struct device **devices;
   size_t nr_devices;
+  struct origins origins;  /* of the device that is being added */
 };
 
 struct preflight *
@@ -126,6 +129,7 @@ preflight_free (struct preflight *pf)
   for (i = 0; i < pf->nr_devices; ++i)
     device_free (pf->devices[i]);
   free (pf->devices);
+  origins_clear (&pf->origins);
   queue_free (pf->queue);
   free (pf);
 }
@@ -161,6 +165,7 @@ find_check (struct preflight *pf, const struct pin *pin,
     return NULL;
   }
   check->pf = pf;
+  check->device = query.device;
   check->error = empty;
   check->kid = strdup (query.kid);
   check->name = name;
@@ -263,6 +268,8 @@ add_token (struct preflight *pf, struct device *device,
   if (root == NULL)
     return 0;
   device->pub.roots[device->pub.nr_roots++] = root;
+  root->device = pf->nr_devices - 1;
+  origins_limit (&pf->origins, pf->policy, root);
   pin_foreach_leaf (root, collect_leaf, &c);
   return c.r;
 }
@@ -289,6 +296,7 @@ preflight_add (struct preflight *pf, struct luks *luks,
   device->pub.roots = calloc (nr + 1, sizeof *device->pub.roots);
   if (device->pub.roots == NULL)
     return clevis_error_errno (err, errno, _("preflight"));
+  origins_clear (&pf->origins);
   for (i = 0; i < nr; ++i) {
     if (strcmp (tokens[i].type, "clevis") == 0)
       device->pub.verdict = PREFLIGHT_CLOSED;
@@ -342,8 +350,8 @@ ask (struct check *check, const char *path, const char *body,
     .base = check->url, .trusted = check->mapped, .path = path, .body = body,
   };
 
-  check->queued = queue_add (check->pf->queue, &request, done, check,
-                             &check->error);
+  check->queued = queue_add (check->pf->queue, &request, check->device, done,
+                             check, &check->error);
   if (check->queued == NULL)
     end (check);
 }

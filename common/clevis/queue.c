@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
+#include "bounds.h"
 #include "cleanups.h"
 #include "clock.h"
 #include "gettext-compat.h"
@@ -39,6 +41,12 @@ struct last_reply {
   char *content_type, *address;
 };
 
+/* A device that asks. */
+struct share {
+  int busy;                     /* transfers under way in its name */
+  int left;                     /* requests that have not ended */
+};
+
 struct queued {
   struct queue *queue;
   struct queued *next, **prev;
@@ -48,6 +56,9 @@ struct queued {
   double not_before;            /* of the clock */
   int tries;
   struct last_reply last;
+  size_t *devices;              /* that ask this, each once */
+  size_t nr_devices;
+  size_t charged;               /* the device in whose name it is under way */
   http_done_fn done;
   void *opaque;
 };
@@ -57,9 +68,25 @@ struct queue {
   struct http *http;
   struct queued *first, **last; /* in the order in which they came */
   struct server *servers;       /* kept until the end */
+  struct share *shares;         /* by the number of the device */
+  size_t nr_shares;
+  int most, busy;               /* transfers: allowed, and under way */
   double deadline;              /* of the clock; 0 until the first step */
   unsigned seed;                /* of the pauses; not a secret */
 };
+
+/* How many transfers this process may have under way. */
+static int
+most_transfers (void)
+{
+  const rlim_t part = BOUND_TRANSFER_FILES * 2; /* half is for others */
+  struct rlimit files;
+
+  if (getrlimit (RLIMIT_NOFILE, &files) == -1 ||
+      files.rlim_cur / part >= BOUND_TRANSFERS)
+    return BOUND_TRANSFERS;
+  return files.rlim_cur < part ? 1 : (int) (files.rlim_cur / part);
+}
 
 struct queue *
 queue_new (const struct policy *policy, struct clevis_error *err)
@@ -72,6 +99,7 @@ queue_new (const struct policy *policy, struct clevis_error *err)
   }
   queue->policy = policy;
   queue->last = &queue->first;
+  queue->most = most_transfers ();
   queue->seed = (unsigned) (clock_now () * 1e6);
   queue->http = http_new (policy, err);
   if (queue->http == NULL) {
@@ -96,6 +124,7 @@ queue_free (struct queue *queue)
     free (server);
   }
   http_free (queue->http);
+  free (queue->shares);
   free (queue);
 }
 
@@ -116,9 +145,20 @@ forget_last (struct last_reply *last)
   memset (last, 0, sizeof *last);
 }
 
+/* A transfer has begun, or ended. */
+static void
+count_transfer (struct queued *queued, int n)
+{
+  queued->server->busy += n;
+  queued->queue->shares[queued->charged].busy += n;
+  queued->queue->busy += n;
+}
+
 void
 queue_cancel (struct queued *queued)
 {
+  size_t i;
+
   if (queued == NULL)
     return;
   forget_last (&queued->last);
@@ -128,9 +168,12 @@ queue_cancel (struct queued *queued)
   else
     queued->queue->last = queued->prev;
   if (queued->transfer) {
-    queued->server->busy--;
+    count_transfer (queued, -1);
     http_cancel (queued->transfer);
   }
+  for (i = 0; i < queued->nr_devices; ++i)
+    queued->queue->shares[queued->devices[i]].left--;
+  free (queued->devices);
   free (queued);
 }
 
@@ -158,9 +201,47 @@ find_server (struct queue *queue, const struct url *url)
   return server;
 }
 
+/* Make room for the share of a device. */
+static int
+add_share (struct queue *queue, size_t device)
+{
+  struct share *shares;
+
+  if (device < queue->nr_shares)
+    return 0;
+  shares = reallocarray (queue->shares, device + 1, sizeof *shares);
+  if (shares == NULL)
+    return -1;
+  memset (&shares[queue->nr_shares], 0,
+          (device + 1 - queue->nr_shares) * sizeof *shares);
+  queue->shares = shares;
+  queue->nr_shares = device + 1;
+  return 0;
+}
+
+int
+queue_join (struct queued *queued, size_t device, struct clevis_error *err)
+{
+  size_t *devices, i;
+
+  for (i = 0; i < queued->nr_devices; ++i)
+    if (queued->devices[i] == device)
+      return 0;
+  devices = reallocarray (queued->devices, queued->nr_devices + 1,
+                          sizeof *devices);
+  if (devices)
+    queued->devices = devices;
+  if (devices == NULL || add_share (queued->queue, device) == -1)
+    return clevis_error_errno (err, ENOMEM, _("request"));
+  devices[queued->nr_devices++] = device;
+  queued->queue->shares[device].left++;
+  return 0;
+}
+
 struct queued *
 queue_add (struct queue *queue, const struct http_request *request,
-           http_done_fn done, void *opaque, struct clevis_error *err)
+           size_t device, http_done_fn done, void *opaque,
+           struct clevis_error *err)
 {
   struct server *server = find_server (queue, request->base);
   struct queued *queued = calloc (1, sizeof *queued);
@@ -176,6 +257,10 @@ queue_add (struct queue *queue, const struct http_request *request,
   queued->done = done;
   queued->opaque = opaque;
   append (queue, queued);
+  if (queue_join (queued, device, err) == -1) {
+    queue_cancel (queued);
+    return NULL;
+  }
   return queued;
 }
 
@@ -242,7 +327,7 @@ reply_came (const struct http_reply *reply, void *opaque)
   const double pause = pause_before_retry (queued, reply);
 
   queued->transfer = NULL;
-  queued->server->busy--;
+  count_transfer (queued, -1);
   if (pause >= 0) {
     queued->not_before = clock_now () + pause;
     keep_last (&queued->last, reply);
@@ -264,22 +349,64 @@ send_request (struct queued *queued)
     finish_without (queued, &err);
     return -1;
   }
-  queued->server->busy++;
+  count_transfer (queued, 1);
   return 0;
 }
 
-/* The next request that may be sent now, or NULL. */
+/* What each device may have under way: the same part of the whole for all that
+ * have something to ask, and at least one.
+ */
+static int
+part_of_each (const struct queue *queue)
+{
+  int devices = 0;
+  size_t i;
+
+  for (i = 0; i < queue->nr_shares; ++i)
+    devices += queue->shares[i].left > 0;
+  return queue->most > devices ? queue->most / devices : 1;
+}
+
+/* The device in whose name a request would be sent: that with least under way.
+ */
+static size_t
+least_busy (const struct queued *queued)
+{
+  const struct share *shares = queued->queue->shares;
+  size_t i, best = queued->devices[0];
+
+  for (i = 1; i < queued->nr_devices; ++i)
+    if (shares[queued->devices[i]].busy < shares[best].busy)
+      best = queued->devices[i];
+  return best;
+}
+
+/* The next request that may be sent now, or NULL: of the device that has least
+ * under way the one that came first.
+ */
 static struct queued *
 next_to_send (struct queue *queue, double now)
 {
   const int parallel = policy_get_settings (queue->policy)->parallel;
-  struct queued *queued;
+  const int part = queue->first ? part_of_each (queue) : 0;
+  struct queued *queued, *best = NULL;
+  int busy, least = part;
 
-  for (queued = queue->first; queued; queued = queued->next)
-    if (queued->transfer == NULL && queued->not_before <= now &&
-        queued->server->busy < parallel)
-      return queued;
-  return NULL;
+  if (queue->busy >= queue->most)
+    return NULL;
+  for (queued = queue->first; queued && least > 0; queued = queued->next) {
+    if (queued->transfer || queued->not_before > now ||
+        queued->server->busy >= parallel)
+      continue;
+    busy = queue->shares[least_busy (queued)].busy;
+    if (busy < least) {
+      best = queued;
+      least = busy;
+    }
+  }
+  if (best)
+    best->charged = least_busy (best);
+  return best;
 }
 
 /* Send what may be sent.  Telling an owner can end other requests, so the list

@@ -4,10 +4,14 @@
  * HTTP requests that wait for their turn: a server gets so many at a time, a
  * request that failed for a reason that may pass is made again, and all end
  * at the deadline.  How many, how often and when is the policy's.
+ *
+ * There is a limit for all together, of which each device gets the same part.
  */
 
 #ifndef CLEVIS_QUEUE_H
 #define CLEVIS_QUEUE_H
+
+#include <stddef.h>
 
 #include "clevis-error.h"
 #include "http.h"
@@ -28,13 +32,22 @@ extern void queue_free (struct queue *queue);
  * deadline has come it is what the last try ended with, without a body, or
  * CLEVIS_ERR_UNREACHABLE if no try has ended.
  *
+ * device is the number (0, 1, ...) of the one that asks.
+ *
  * Returns a handle that lives until done was called or queue_cancel; or NULL
  * if memory is short: CLEVIS_ERR_SYSTEM.
  */
 extern struct queued *queue_add (struct queue *queue,
                                  const struct http_request *request,
+                                 size_t device,
                                  http_done_fn done, void *opaque,
                                  struct clevis_error *err);
+
+/* Another device asks the same, and lends the request its turn.  Returns 0, or
+ * -1 with CLEVIS_ERR_SYSTEM.
+ */
+extern int queue_join (struct queued *queued, size_t device,
+                       struct clevis_error *err);
 
 /* End a request without calling done.  queued may be NULL. */
 extern void queue_cancel (struct queued *queued);

@@ -28,6 +28,7 @@
 struct request {
   struct question *question;
   struct request *next, **prev;
+  size_t device;
   request_done_fn done;
   void *opaque;
 };
@@ -324,13 +325,16 @@ requests_ask (struct requests *rs, const struct request_query *query,
     link_question (q);
   }
   request = calloc (1, sizeof *request);
-  if (request == NULL) {
+  if (request == NULL ||
+      (q->queued && queue_join (q->queued, query->device, err) == -1)) {
+    free (request);
     if (q->waiters == NULL)
       question_free (q);
-    clevis_error_errno (err, errno, _("request"));
+    clevis_error_errno (err, ENOMEM, _("request"));
     return NULL;
   }
   request->question = q;
+  request->device = query->device;
   request->done = done;
   request->opaque = opaque;
   request->next = q->waiters;
@@ -417,6 +421,18 @@ export_all (struct requests *rs, struct offline *offline)
   return any;
 }
 
+/* All who wait lend it their turns. */
+static int
+join_waiters (struct question *q, struct clevis_error *err)
+{
+  const struct request *waiter;
+
+  for (waiter = q->waiters; waiter; waiter = waiter->next)
+    if (queue_join (q->queued, waiter->device, err) == -1)
+      return -1;
+  return 0;
+}
+
 /* Returns -1 if the question has ended, because memory was short. */
 static int
 send_question (struct question *q)
@@ -426,9 +442,12 @@ send_question (struct question *q)
     .base = q->url, .trusted = q->mapped, .path = q->path, .body = q->body,
   };
 
-  q->queued = queue_add (q->rs->queue, &request, reply_came, q, &err);
-  if (q->queued)
+  q->queued = queue_add (q->rs->queue, &request, q->waiters->device,
+                         reply_came, q, &err);
+  if (q->queued && join_waiters (q, &err) == 0)
     return 0;
+  queue_cancel (q->queued);
+  q->queued = NULL;
   tell (q, NULL, &err, NULL);
   return -1;
 }

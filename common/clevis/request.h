@@ -10,6 +10,7 @@
 #ifndef CLEVIS_REQUEST_H
 #define CLEVIS_REQUEST_H
 
+#include <stddef.h>
 #include <jansson.h>
 
 #include "clevis-error.h"
@@ -25,6 +26,7 @@ struct request_query {
   const char *kid;         /* thumbprint of S */
   const json_t *server;    /* S, from ecmr_public */
   const json_t *epk;       /* C, from ecmr_public */
+  size_t device;           /* number of the one that asks, for its turn */
 };
 
 /* The end of a request: K, borrowed, or NULL and why.  Either way err has the

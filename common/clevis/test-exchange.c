@@ -598,6 +598,54 @@ test_dead_servers_together (void **state)
   }
 }
 
+/* More servers than a device may name: the rest is not asked, nor counted
+ * if the user does not allow it, or maps it to another one.
+ */
+static void
+test_servers_of_one_device (void **state)
+{
+  enum { N = BOUND_ORIGINS + 1 };
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file = tmp_path ("origins.img"), *urls[N];
+  struct pin *const *leaves;
+  int i, fds[N];
+
+  make_luks2 (file, passphrases, 1024 * KIB);
+  for (i = 0; i < N; ++i)
+    urls[i] = strdup (closed_port (&fds[i]));
+  bind_sss (f, file, 1, 1, urls, N);
+  bind_tang (f, file, 2, urls[0]);
+  add (f, file);
+  run (f);
+  leaves = exchange_device (f->ex, 0)->bindings[0].pin->children;
+  assert_error (&leaves[N - 2]->error, CLEVIS_ERR_UNREACHABLE, "connect");
+  assert_error (&leaves[N - 1]->error, CLEVIS_ERR_LIMIT,
+                "not asked: the device names more than 32 servers");
+  assert_contains (leaves[N - 1]->error.hint, "--tang-allow");
+  assert_string_equal (leaves[N - 1]->error.url, urls[N - 1]);
+  /* One of the first again. */
+  assert_error (&exchange_device (f->ex, 0)->bindings[1].pin->error,
+                CLEVIS_ERR_UNREACHABLE, "connect");
+
+  exchange_free (f->ex);
+  for (i = 0; i < N - 1; ++i) {
+    CLEANUP_FREE char *map = NULL;
+
+    assert_true (asprintf (&map, "%s=%s", urls[i], urls[0]) > 0);
+    assert_int_equal (policy_map (f->policy, map, &err), 0);
+  }
+  f->ex = exchange_new (f->policy, &err);
+  i = exchange_add (f->ex, f->luks[0], &err);
+  assert_int_equal (i, 0);
+  leaves = exchange_device (f->ex, 0)->bindings[0].pin->children;
+  assert_no_error (&leaves[N - 1]->error);
+  for (i = 0; i < N; ++i) {
+    close (fds[i]);
+    free ((char *) urls[i]);
+  }
+}
+
 /* Several devices. */
 
 /* The server does not answer before all requests are open. */
@@ -883,6 +931,7 @@ main (void)
     test (test_sss_fails_early),
     test (test_sss_that_never_works_again),
     test (test_dead_servers_together),
+    test (test_servers_of_one_device),
     test (test_devices_and_tokens_in_parallel),
     test (test_one_device_does_not_hold_up_another),
     test (test_clones_share_a_request),

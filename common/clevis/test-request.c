@@ -10,8 +10,10 @@
 #include "testlib.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "clock.h"
 #include "ecmr.h"
 #include "keydir.h"
@@ -39,6 +41,7 @@ struct asked {
   struct clevis_error err;
   char *address;
   int done;                     /* times that done was called */
+  size_t device;                /* that asks */
 };
 
 /* What each test has. */
@@ -131,6 +134,7 @@ ask (struct fixture *f, struct asked *a)
 {
   const struct request_query query = {
     .url = a->url, .kid = a->kid, .server = a->server, .epk = a->epk,
+    .device = a->device,
   };
 
   a->request = requests_ask (f->rs, &query, done, a, &a->err);
@@ -900,6 +904,103 @@ test_limit_is_of_each_server (void **state)
   server_stop (hole);
 }
 
+/* So many steps, each of which may wait for a moment. */
+static void
+step_for (struct fixture *f, int steps)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  while (steps-- > 0)
+    assert_int_equal (requests_step (f->rs, 5, &err), 0);
+}
+
+/* Many questions of device 0 to a server that never answers. */
+static void
+ask_in_vain (struct fixture *f, struct asked *asked, int n,
+             const struct server *hole)
+{
+  int i;
+
+  for (i = 0; i < n; ++i) {
+    asked[i] = question (server_url (hole), f->key);
+    ask (f, &asked[i]);
+  }
+}
+
+/* There is a limit for the whole run, however many a server may get. */
+static void
+test_limit_of_the_run (void **state)
+{
+  struct fixture *f = *state;
+  struct server *hole = server_start (f->key, FAULT_BLACK_HOLE);
+  const struct rlimit few = { BOUND_TRANSFER_FILES * 2 * 10 + 3, 0 };
+  struct rlimit files, less;
+  struct asked asked[BOUND_TRANSFERS + 20];
+  size_t i;
+  int n = BOUND_TRANSFERS + 20;
+
+  policy_settings (f->policy)->parallel = 256;
+  ask_in_vain (f, asked, n, hole);
+  step_for (f, 60);
+  assert_int_equal (server_most_open (hole), BOUND_TRANSFERS);
+  requests_free (f->rs);
+  server_stop (hole);
+
+  /* With fewer descriptors it is less. */
+  hole = server_start (f->key, FAULT_BLACK_HOLE);
+  getrlimit (RLIMIT_NOFILE, &files);
+  less = files;
+  less.rlim_cur = few.rlim_cur;
+  setrlimit (RLIMIT_NOFILE, &less);
+  f->rs = requests_new (f->policy, &(struct clevis_error) CLEVIS_ERROR_INIT);
+  setrlimit (RLIMIT_NOFILE, &files);
+  for (i = 0; i < (size_t) n; ++i)
+    cleanup_asked (&asked[i]);
+  ask_in_vain (f, asked, n, hole);
+  step_for (f, 60);
+  assert_int_equal (server_most_open (hole), 10);
+  requests_free (f->rs);
+  f->rs = NULL;
+  for (i = 0; i < (size_t) n; ++i)
+    cleanup_asked (&asked[i]);
+  server_stop (hole);
+}
+
+/* Each device gets its part of that, whoever came first; also for a question
+ * that another one has asked already.
+ */
+static void
+test_devices_get_the_same_part (void **state)
+{
+  struct fixture *f = *state;
+  struct server *hole = server_start (f->key, FAULT_BLACK_HOLE);
+  ASKED shared = question (server_url (f->server), f->key);
+  ASKED second = question (server_url (f->server), f->key);
+  ASKED own = question (server_url (f->server), f->key);
+  struct asked asked[BOUND_TRANSFERS + 20];
+  int i, n = BOUND_TRANSFERS + 20;
+
+  policy_settings (f->policy)->parallel = 256;
+  ask_in_vain (f, asked, n, hole);
+  ask (f, &shared);
+  json_decref (second.epk);
+  second.epk = json_deep_copy (shared.epk);
+  second.device = own.device = 1;
+  ask (f, &second);
+  ask (f, &own);
+  wait_for (f, &own);
+  wait_for (f, &second);
+  assert_answered (&own);
+  assert_answered (&second);
+  assert_int_equal (server_requests (f->server), 2);
+  assert_true (server_most_open (hole) <= BOUND_TRANSFERS / 2);
+  requests_free (f->rs);
+  f->rs = NULL;
+  for (i = 0; i < n; ++i)
+    cleanup_asked (&asked[i]);
+  server_stop (hole);
+}
+
 static void
 test_free_with_questions_under_way (void **state)
 {
@@ -991,6 +1092,8 @@ main (void)
     test (test_a_server_gets_so_many_at_a_time),
     test (test_all_get_their_turn),
     test (test_limit_is_of_each_server),
+    test (test_limit_of_the_run),
+    test (test_devices_get_the_same_part),
     test (test_free_with_questions_under_way),
     test (test_epk_off_the_curve),
     test (test_key_folder),
