@@ -200,16 +200,30 @@ let release ({ keys; policy; _ } : Unlock.plan) =
   Keys.release keys;
   Clevis.Policy.release policy
 
+(* A keyslot that is still being tried, for a device that is given up, has the
+ * key in its memory.  It cannot be ended, but it costs no more than a device may.
+ *)
+let rec wait_for_verification () =
+  if Clevis.Exchange.is_left () then (
+    Signals.check ();
+    Unix.sleepf 0.05;
+    wait_for_verification ()
+  )
+
 (* Is not one key left?  It is a fault of ours if there is. *)
 let check_released () =
   let bytes = Clevis.memory_used () in
   if bytes > 0 then raise (Keys_left bytes)
 
+let finish_with_keys () =
+  wait_for_verification ();
+  check_released ()
+
 (* The keys are wiped before the guest can be looked into. *)
 let serve (c : Cmdline.t) session plan g =
   let found, _ = work c plan g in
   release plan;
-  check_released ();
+  finish_with_keys ();
   let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
@@ -221,7 +235,7 @@ let serve (c : Cmdline.t) session plan g =
  *)
 let hand_over (c : Cmdline.t) (found, handover) =
   let status = report c found in
-  check_released ();
+  finish_with_keys ();
   Option.fold ~none:status ~some:Handover.run handover
 
 (* Launch, and do what is to be done with the appliance. *)
@@ -284,7 +298,8 @@ let main () =
         | Print text -> print_string text; 0
         | Run c -> run c in
       flush stdout;
-      check_released ();
+      (* The end of the process is the end of what is left, too. *)
+      if not (Clevis.Exchange.is_left ()) then check_released ();
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
