@@ -69,6 +69,20 @@ let server source =
      | Some port -> name ^ ":" ^ port
      | None -> name
 
+(* What changes where the bytes of the disk are, or how they are read. *)
+let check_source disk source =
+  let has name node = child name node <> None in
+  let unknown =
+    List.filter_map (fun (name, is_there) -> if is_there then Some name else None)
+      ["encryption", has "encryption" disk || has "encryption" source;
+       "slices", has "slices" source;
+       "cookies", has "cookies" source;
+       "query", attribute "query" source <> None;
+       "tls", attribute "tls" source = Some "yes"] in
+  if unknown <> [] then
+    Failure.error ~hint:(s_"Give its disks with -a.")
+      (f_"a disk of it cannot be read: %s in its XML") (String.concat ", " unknown)
+
 let network disk source =
   let protocol = needed "protocol" (attribute "protocol" source) in
   let name = Option.value (attribute "name" source) ~default:"" in
@@ -88,6 +102,7 @@ let network disk source =
 let source_of ~path_of_volume disk =
   let kind = needed "type" (attribute "type" disk) in
   let source = child "source" disk in
+  Option.iter (check_source disk) source;
   let file name = Option.map (fun file -> File file)
                     (Option.bind source (attribute name)) in
   match kind, source with

@@ -80,7 +80,7 @@ let say_backing { Chain.top; backing; found_out } =
      Messages.warning
        (f_"%s: it begins like a %s file with the backing file '%s', which is \
            read as well; --format says what it is") top.file
-       (Image_format.name top.format) file
+       (Image_format.name top.format) (Escape.text file)
   | _ -> ()
 
 (* Somebody is wrong, or the guest hopes that somebody is. *)
@@ -113,6 +113,14 @@ let remote_node source =
      | "ssh" -> Node.ssh ~server ~user ~path
      | scheme -> Node.http ~scheme ~server ~user ~path
 
+(* ssh asks the user's agent. *)
+let network_of = function
+  | File _ -> Sandbox.No_network
+  | Remote { protocol = "ssh"; _ } -> Sandbox.All_sockets
+  | Remote { server; _ } when String.starts_with ~prefix:"unix:" server ->
+     Sandbox.All_sockets
+  | Remote _ -> Sandbox.Internet
+
 (* A server of NBD gives what is in the disk, whatever the format of its
  * file.
  *)
@@ -123,7 +131,8 @@ let remote_of disk =
     | Remote { protocol = "nbd"; _ }, None -> Some Image_format.Raw
     | _, format -> format in
   let node, uri = remote_node source in
-  { Overlay.node; uri; title = title source; format }
+  { Overlay.node; uri; network = network_of source; title = title source;
+    format }
 
 (* What was written to an overlay is lost at the end. *)
 let add_overlay (g : Guestfs.guestfs) { source; blocksize; _ } overlay =
@@ -149,6 +158,18 @@ let add_itself (g : Guestfs.guestfs) { source; blocksize; _ } format =
     Failure.error (f_"%s: cannot be added (-v shows more): %s") (title source)
       (Guestfs_error.line message)
 
+(* A server can show one header to us and another one to qemu, which opens what
+ * that names.
+ *)
+let check_remote_format { Overlay.title; format; _ } found =
+  if format = None && found <> Image_format.Raw then
+    let name = Image_format.name found in
+    Failure.error
+      ~hint:(sprintf (f_"If you trust the server with the files of this host: \
+                         --format=%s") name)
+      (f_"%s: begins like a %s file, and nobody has said that it is one") title
+      name
+
 let reader (g : Guestfs.guestfs) =
   if String.starts_with ~prefix:"libvirt" (g#get_backend ()) then
     Overlay.Libvirt
@@ -165,11 +186,12 @@ let add_disk g ~folder ~writable i disk =
   | Remote _ ->
      let remote = remote_of disk in
      let format = Overlay.format_of_remote place remote in
+     check_remote_format remote format;
      say_format remote.title ~found_out:(remote.format = None) format;
      if writable then add_itself g disk format
      else
        add_overlay g disk
-         (Overlay.over_remote place { remote with format = Some format })
+         (Overlay.over_remote place remote ~format)
 
 let add_disks g ~folder ~writable disks =
   List.iteri (add_disk g ~folder ~writable) disks

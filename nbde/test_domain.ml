@@ -76,6 +76,16 @@ let test_network () =
       | Failure.Error { hint = Some _; _ } -> true
       | _ -> false) (fun () -> parse devices) in
   refuses "another protocol" (network "rbd" "p/i" "<host name='h'/>");
+  List.iter (fun (name, attributes, inner) ->
+    refuses name
+      (disk "network"
+         (Printf.sprintf "<source protocol='https' name='d' %s>\
+                          <host name='h'/>%s</source>" attributes inner)))
+    ["TLS", "tls='yes'", ""; "a query", "query='a=b'", "";
+     "a part", "", "<slices><slice type='storage' offset='0' size='9'/></slices>";
+     "cookies", "", "<cookies/>"; "encryption", "", "<encryption format='luks'/>"];
+  refuses "encryption of the disk"
+    (disk ~more:"<encryption format='luks'/>" "file" "<source file='/a'/>");
   refuses "another type" (disk "vhostuser" "<source type='unix' path='/s'/>")
 
 let test_labels () =

@@ -27,7 +27,9 @@ let rec fill fd buf filled =
   match Unix.read fd buf filled (Bytes.length buf - filled) with
   | 0 -> filled
   | n -> fill fd buf (filled + n)
-  | exception Unix.Unix_error (Unix.EINTR, _, _) -> fill fd buf filled
+  | exception Unix.Unix_error (Unix.EINTR, _, _) ->
+     Signals.check ();
+     fill fd buf filled
 
 (* Nothing where there is no such place. *)
 let read_at fd offset length =
@@ -37,12 +39,17 @@ let read_at fd offset length =
   | exception Unix.Unix_error (Unix.EINVAL, _, _) -> ""
 
 let with_file file f =
-  let fd = Unix.openfile file [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
+  (* What was a file a moment ago may be a pipe, for which nobody shall wait. *)
+  let fd = Unix.openfile file Unix.[O_RDONLY; O_CLOEXEC; O_NONBLOCK] 0 in
   Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> f (read_at fd))
+
+(* A name from a header shall not end a line of a message. *)
+let shown = Escape.text
 
 let fail_by_header name ~reason ~wanted ~hint =
   let wanted =
-    Option.fold ~none:"" ~some:(fun file -> sprintf ": '%s'" file) wanted in
+    Option.fold ~none:"" ~some:(fun file -> sprintf ": '%s'" (shown file))
+      wanted in
   Failure.error ~hint (f_"%s: %s%s, which is not followed") name reason wanted
 
 (* What the header of an image names, or why that is refused. *)
@@ -64,17 +71,21 @@ let has_protocol file =
   | Some _, None -> true
   | None, _ -> false
 
-(* Files that are no files: what is read there is not on a disk. *)
+(* Files that are no files: to read them may take, change or await something.
+ * Those of the kernel are empty for stat, or below these folders.
+ *)
 let is_of_kernel file =
-  List.exists (fun prefix -> String.starts_with ~prefix file)
-    ["/proc/"; "/sys/"]
+  let real = Unix.realpath file in
+  (Unix.LargeFile.stat real).st_size = 0L
+  || List.exists (fun prefix -> String.starts_with ~prefix real)
+       ["/proc/"; "/sys/"]
 
 let refuse_backing above file reason =
   Failure.error
     ~hint:(s_"Only files and block devices of this host are followed.  If this \
               disk was given without --format, and is a raw disk, its guest may \
               have written that: use --format=raw.")
-    (f_"%s: its backing file is '%s', %s") above file reason
+    (f_"%s: its backing file is '%s', %s") above (shown file) reason
 
 (* Relative to the folder of the image above, as qemu does it. *)
 let find_backing above file =
@@ -86,7 +97,8 @@ let find_backing above file =
       Filename.concat (Filename.dirname above) file
     else file in
   match kind_of_file path with
-  | Some block_device when not (is_of_kernel path) -> path, block_device
+  | Some true -> path, true
+  | Some false when not (is_of_kernel path) -> path, false
   | Some _ | None -> refuse (s_"which is neither a file nor a block device")
   | exception Unix.Unix_error (code, _, _) ->
      refuse (sprintf (f_"which cannot be used: %s") (Unix.error_message code))
@@ -95,15 +107,17 @@ let backing_format above file = function
   | None ->
      Failure.error
        ~hint:(sprintf (f_"If you know it, write it into the image: qemu-img \
-                          rebase -u -b '%s' -F FORMAT '%s'") file above)
+                          rebase -u -b %s -F FORMAT %s") (Filename.quote file)
+                (Filename.quote above))
        (f_"%s: the format of its backing file '%s' is not written in it")
-       above file
+       above (shown file)
   | Some name ->
      match Image_format.of_name name with
      | Some format -> format
      | None ->
         Failure.error (f_"%s: the format of its backing file '%s' is '%s', \
-                          which is not one of: %s") above file name
+                          which is not one of: %s") above (shown file)
+          (shown name)
           (String.concat ", " Image_format.names)
 
 (* [above] are those that were walked, the last one first. *)

@@ -54,24 +54,32 @@ let name_at read offset length =
 let extension_backing_format = 0xe279_2aca
 let extension_data_file = 0x4441_5441
 
-(* All of them are in the first cluster, which is no larger than 2 MiB; those
- * that qemu writes are in its first kilobyte.
- *)
+(* All that qemu writes is in the first kilobyte. *)
 let longest_extensions = 64 * 1024
 
+(* The list ends with the type 0, or where it has no room any more.  qemu reads it
+ * to the end: what we do not see of it, it does.
+ *)
 let extensions read ~from ~until =
-  let until = min until (from + longest_extensions) in
-  let area = read (Int64.of_int from) (max 0 (until - from)) in
-  let length = String.length area in
+  let odd () =
+    refuse ~hint:convert_hint (s_"the extensions of its header are damaged") in
+  let length = until - from in
+  if length > longest_extensions then odd ();
+  let area = read (Int64.of_int from) (max 0 length) in
   let rec loop at found =
-    if at + 8 > length then found
+    if at >= length then found
+    else if at + 8 > String.length area then odd ()
     else
       let kind = be32 area at and size = be32 area (at + 4) in
-      if kind = 0 || size > length - at - 8 then found
+      if kind = 0 then found
+      else if size > String.length area - at - 8 then odd ()
       else
         let data = String.sub area (at + 8) size in
+        if List.mem_assoc kind found
+           && (kind = extension_backing_format || kind = extension_data_file)
+        then odd ();
         loop (at + 8 + (size + 7) / 8 * 8) ((kind, no_nul data) :: found) in
-  List.rev (loop 0 [])
+  loop 0 []
 
 let qcow2_header = 104
 
@@ -83,10 +91,12 @@ let qcow2 read =
   let name_offset = String.get_int64_be header 8 in
   let name_length = be32 header 16 in
   let cluster_bits = be32 header 20 in
+  (* qemu takes no smaller and no larger cluster. *)
+  let cluster = 1 lsl (max 9 (min 21 cluster_bits)) in
   let until =
-    if name_offset > 0L && name_offset < Int64.of_int longest_extensions then
+    if name_offset > 0L && name_offset < Int64.of_int cluster then
       Int64.to_int name_offset
-    else 1 lsl (min 21 cluster_bits) in
+    else cluster in
   let extensions = extensions read ~from ~until in
   if version >= 3 && bit 2 (String.get_int64_be header 72) then
     refuse ?wanted:(List.assoc_opt extension_data_file extensions)
@@ -137,19 +147,25 @@ let is_extent line =
   List.exists (fun prefix -> String.starts_with ~prefix line)
     ["RW "; "RDONLY "; "NOACCESS "]
 
+(* Where it stands does not matter to qemu. *)
 let parent_hint = "parentFileNameHint"
 
-(* Where it stands does not matter to qemu. *)
-let parent text =
+(* A text may be without end, or without lines. *)
+let find_parent text =
   let length = String.length parent_hint in
-  let names line =
-    let rec search i =
-      if i + length > String.length line then None
-      else if String.sub line i length = parent_hint then
-        quoted (String.sub line i (String.length line - i))
-      else search (i + 1) in
-    search 0 in
-  List.find_map names (split_lines text)
+  let rec search i =
+    match String.index_from_opt text i parent_hint.[0] with
+    | Some i when i + length <= String.length text ->
+       if String.sub text i length = parent_hint then
+         Some (String.sub text i (String.length text - i))
+       else search (i + 1)
+    | Some _ | None -> None in
+  search 0
+
+let refuse_parent text =
+  Option.iter (fun text ->
+    refuse ?wanted:(quoted (List.hd (split_lines text))) ~hint:convert_hint
+      (s_"it only has what differs from another file")) (find_parent text)
 
 let refuse_extents text =
   let wanted =
@@ -162,31 +178,27 @@ let refuse_extents text =
     | Some _ | None -> convert_hint in
   refuse ?wanted ~hint (s_"its data are in another file")
 
-let backing_of_vmdk text =
-  match parent text with
-  | None -> Nothing
-  | Some file -> Backing { file; format = Some "vmdk" }
-
+(* qemu looks for a parent at the second sector, wherever the header has its
+ * descriptor.
+ *)
 let vmdk read =
   let header = padded (read 0L 512) 512 in
-  let descriptor offset =
-    no_nul (read offset longest_descriptor) in
+  let text_at sector = read (Int64.mul 512L sector) longest_descriptor in
   match String.sub header 0 4 with
-  | "COWD" -> Nothing
+  | "COWD" -> refuse_parent (text_at 1L); Nothing
   | "KDMV" ->
      (* In sectors; a descriptor further on than any file is none. *)
      let sector = String.get_int64_le header 28 in
      let text =
-       if sector > 0L && sector < 0x10_0000_0000L then
-         descriptor (Int64.mul 512L sector)
-       else "" in
+       if sector > 0L && sector < 0x10_0000_0000L then text_at sector else "" in
      (* Without a capacity it is only the shell of a descriptor. *)
-     if String.get_int64_le header 12 = 0L then refuse_extents text;
-     backing_of_vmdk text
-  | _ -> refuse_extents (descriptor 0L)
+     if String.get_int64_le header 12 = 0L then refuse_extents (no_nul text);
+     refuse_parent (text_at 1L);
+     refuse_parent text;
+     Nothing
+  | _ -> refuse_extents (no_nul (text_at 0L))
 
-(* Both kinds refer to a parent that qemu would take for zeros. *)
-
+(* What is not in such an image, qemu takes for zeros. *)
 let differencing = 4
 
 let vpc read =

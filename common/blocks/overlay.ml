@@ -21,12 +21,20 @@ type place = {
 type remote = {
   node : Json.t;
   uri : string;
+  network : Sandbox.network;
   title : string;
   format : Image_format.t option;
 }
 
-(* Most is a server that does not answer. *)
+(* For all overlays of a disk, and for the first bytes of one on a server.  Most
+ * of it is a server that does not answer.
+ *)
 let seconds = 60.
+
+(* What an image takes of qemu-img's address space: caches of metadata, and the
+ * stacks of threads.
+ *)
+let memory_of_image = 128 * 1024 * 1024
 
 let last_line text =
   let lines = List.map String.trim (String.split_on_char '\n' text) in
@@ -50,9 +58,26 @@ let hint reason =
              qemu-block-extra, in Fedora qemu-block-curl or qemu-block-ssh.")
   else None
 
-let qemu_img ~title ~read ~folder ~network arguments =
-  let rules =
-    { Sandbox.read; write = [folder]; network; processes = false; seconds } in
+(* The time until which all must be done, and what may be used until then. *)
+type means = {
+  until : float;
+  folder : string;
+  read : string list;
+  network : Sandbox.network;
+}
+
+let means ~folder ~read ~network =
+  { until = Unix.gettimeofday () +. seconds; folder; read; network }
+
+let qemu_img ~title { until; folder; read; network } arguments =
+  let rules = {
+    Sandbox.read;
+    write = [folder];
+    network;
+    processes = false;
+    memory = Sandbox.enough_memory + List.length read * memory_of_image;
+    seconds = max 0. (until -. Unix.gettimeofday ());
+  } in
   let outcome =
     try Sandbox.run rules "qemu-img" arguments
     with Unix.Unix_error (code, _, _) ->
@@ -71,28 +96,47 @@ type below = {
   plain : string;               (* file name or URI *)
 }
 
+(* A qemu-img that an image has taken over could write anything. *)
+let check_header ~title overlay ~below ~format =
+  let expected =
+    Container.Backing { file = below; format = Some (Image_format.name format) }
+  in
+  let found =
+    try Some (Chain.with_file overlay (Container.named Qcow2))
+    with Container.Refused _ -> None in
+  if found <> Some expected then
+    Failure.error (f_"%s: qemu-img has not made the overlay that it was told to \
+                      make") title
+
 (* The size is found by the node, also where the plain name will be read: that
  * of a disk that a running guest has locked could not be opened.
  *)
-let create { folder; reader; _ } ~read ~network below overlay =
-  let qemu_img = qemu_img ~title:below.title ~read ~folder ~network in
-  let format = ["-F"; Image_format.name below.format] in
-  qemu_img (["create"; "-q"; "-f"; "qcow2"; "-b"; Node.text below.node]
-            @ format @ [overlay]);
-  if reader = Libvirt then
-    qemu_img (["rebase"; "-q"; "-u"; "-f"; "qcow2"; "-b"; below.plain]
-              @ format @ [overlay])
+let create means reader { title; format; node; plain } overlay =
+  let qemu_img = qemu_img ~title means in
+  let name = ["-F"; Image_format.name format] in
+  let node = Node.text node in
+  qemu_img (["create"; "-q"; "-f"; "qcow2"; "-b"; node] @ name @ [overlay]);
+  check_header ~title overlay ~below:node ~format;
+  if reader = Libvirt then (
+    qemu_img (["rebase"; "-q"; "-u"; "-f"; "qcow2"; "-b"; plain]
+              @ name @ [overlay]);
+    check_header ~title overlay ~below:plain ~format
+  )
 
 (* A name that JSON does not have, or that is too long for a header, gets a link
  * that is neither.
  *)
 let is_utf8 text = Escape.utf8 text = text
 
-let longest_path = 400
+let node_of ?backing (element : Chain.element) =
+  Node.image ?backing element.format (Node.local element)
 
-let nameable ~link (element : Chain.element) =
+let nameable ?backing ~link (element : Chain.element) =
   let { Chain.file; _ } = element in
-  if String.length file <= longest_path && is_utf8 file then element
+  let fits =
+    is_utf8 file
+    && String.length (Node.text (node_of ?backing element)) <= Node.longest in
+  if fits then element
   else (
     Unix.symlink file link;
     { element with file = link }
@@ -101,31 +145,32 @@ let nameable ~link (element : Chain.element) =
 (* From the bottom up, an overlay over each, since the header of one has no room
  * for the nodes of all.
  *)
-let over_chain place { Chain.top; backing; _ } =
+let over_chain { folder; name; reader } { Chain.top; backing; _ } =
   let elements = top :: backing in
-  let read =
-    place.folder :: List.map (fun { Chain.file; _ } -> file) elements in
+  let read = folder :: List.map (fun { Chain.file; _ } -> file) elements in
+  let means = means ~folder ~read ~network:Sandbox.No_network in
   let cover (overlay_below, number) element =
     let path suffix =
-      Filename.concat place.folder
-        (sprintf "%s.%d%s" place.name number suffix) in
+      Filename.concat folder (sprintf "%s.%d%s" name number suffix) in
     let overlay = path ".qcow2" in
     let { Chain.file = title; format; _ } = element in
-    let element = nameable ~link:(path ".link") element in
     let backing = Option.map Node.overlay_file overlay_below in
-    let node = Node.image ?backing format (Node.local element) in
-    create place ~read ~network:false
-      { title; format; node; plain = element.file } overlay;
+    let element = nameable ?backing ~link:(path ".link") element in
+    let node = node_of ?backing element in
+    create means reader { title; format; node; plain = element.file } overlay;
     Some overlay, number + 1 in
   match List.fold_left cover (None, 0) (List.rev elements) with
   | Some overlay, _ -> overlay
   | None, _ -> assert false
 
 (* The first bytes of an image on a server, in a file. *)
-let fetch ~folder ~title node file =
-  qemu_img ~title ~read:[] ~folder ~network:true
+let fetch means ~title node file =
+  qemu_img ~title means
     ["dd"; "-f"; "raw"; "-O"; "raw"; "bs=64k"; "count=4";
      "if=" ^ Node.text (Node.image Raw (Server node)); "of=" ^ file]
+
+let means_of_remote folder ({ network; _ } : remote) =
+  means ~folder ~read:[] ~network
 
 let format_of_remote { folder; name; _ } (remote : remote) =
   let { node; title; format; _ } : remote = remote in
@@ -133,7 +178,7 @@ let format_of_remote { folder; name; _ } (remote : remote) =
   | Some Raw -> Image_format.Raw
   | Some _ | None ->
      let file = Filename.concat folder (name ^ ".head") in
-     fetch ~folder ~title node file;
+     fetch (means_of_remote folder remote) ~title node file;
      Chain.with_file file (fun read ->
        let format =
          match format with
@@ -142,11 +187,10 @@ let format_of_remote { folder; name; _ } (remote : remote) =
        Chain.check_alone title format read;
        format)
 
-let over_remote place (remote : remote) =
+let over_remote { folder; name; reader } (remote : remote) ~format =
   let { node; uri; title; _ } : remote = remote in
-  let format = format_of_remote place remote in
-  let overlay = Filename.concat place.folder (place.name ^ ".qcow2") in
-  create place ~read:[] ~network:true
+  let overlay = Filename.concat folder (name ^ ".qcow2") in
+  create (means_of_remote folder remote) reader
     { title; format; node = Node.image format (Server node); plain = uri }
     overlay;
   overlay

@@ -29,13 +29,14 @@ val over_chain : place -> Chain.t -> string
 type remote = {
   node : Json.t;                (** see {!Node} *)
   uri : string;                 (** the same, see {!Node} *)
+  network : Sandbox.network;    (** what it takes to reach it *)
   title : string;               (** for messages *)
   format : Image_format.t option;
 }
 
-val over_remote : place -> remote -> string
-(** The same.  Without [format], it is found out.  The image may name no other
-    file. *)
-
 val format_of_remote : place -> remote -> Image_format.t
-(** Its format, given or found out, after the same check. *)
+(** Its format, given or found out; it may name no other file.  Raises
+    {!Failure.Error}. *)
+
+val over_remote : place -> remote -> format:Image_format.t -> string
+(** As {!over_chain}, once the format is known. *)

@@ -143,7 +143,15 @@ let test_containers () =
     create "vmdk" "parent.vmdk";
     qemu_img ["create"; "-q"; "-f"; "vmdk"; "-b"; "parent.vmdk"; "-F"; "vmdk";
               "f"];
-    is "vmdk" "parent.vmdk as vmdk" Vmdk "f";
+    refuses "a snapshot of a vmdk" ~wanted:"parent.vmdk" Vmdk "f";
+    (* qemu reads a parent there whatever the header says, and in old vmdk. *)
+    let bytes = Bytes.of_string (read_file "f") in
+    Bytes.set_int64_le bytes 28 100L;
+    write_file "f" (Bytes.to_string bytes);
+    refuses "a descriptor elsewhere" ~wanted:"parent.vmdk" Vmdk "f";
+    Bytes.blit_string "COWD" 0 bytes 0 4;
+    write_file "f" (Bytes.to_string bytes);
+    refuses "version 3" ~wanted:"parent.vmdk" Vmdk "f";
     create "qcow2" ~options:["-o"; "data_file=outside.raw"] "g";
     refuses "data file" ~wanted:"outside.raw" Qcow2 "g";
     create "vmdk" ~options:["-o"; "subformat=monolithicFlat"] "h.vmdk";
@@ -153,6 +161,41 @@ let test_containers () =
     write_file "j.vmdk" "# Disk DescriptorFile\nRW 2048 FLAT \"/etc/shadow\" 0\n";
     refuses "any file" ~wanted:"/etc/shadow" Vmdk "j.vmdk";
     refuses "no vmdk at all" Vmdk "plain.qcow2")
+
+(* qemu takes the last extension of a kind, and reads to the end of the list. *)
+let test_extensions () =
+  let be32 n =
+    let b = Bytes.create 4 in
+    Bytes.set_int32_be b 0 (Int32.of_int n);
+    Bytes.to_string b in
+  let extension kind text =
+    let padding = (8 - String.length text mod 8) mod 8 in
+    be32 kind ^ be32 (String.length text) ^ text ^ String.make padding '\000' in
+  let format = extension 0xe2792aca and other = extension 0x11223344 in
+  let image name ?(cluster_bits = 16) ?(ending = be32 0 ^ be32 0) extensions =
+    let header = Bytes.make 104 '\000' in
+    Bytes.blit_string "QFI\xfb\000\000\000\003" 0 header 0 8;
+    Bytes.set_int32_be header 20 (Int32.of_int cluster_bits);
+    Bytes.set_int32_be header 100 104l;
+    let area = String.concat "" extensions ^ ending in
+    let at = 104 + String.length area in
+    Bytes.set_int64_be header 8 (Int64.of_int at);
+    Bytes.set_int32_be header 16 4l;
+    write_file name (Bytes.to_string header ^ area ^ "base") in
+  in_folder (fun _ ->
+    image "one" [other "x"; format "raw"];
+    Testing.text "one format" "base as raw" (show_named (named Qcow2 "one"));
+    image "none" [other "x"];
+    Testing.text "no format" "base as ?" (show_named (named Qcow2 "none"));
+    image "exact" ~ending:"" [format "raw"];
+    Testing.text "to the end" "base as raw" (show_named (named Qcow2 "exact"));
+    image "two" [format "raw"; format "qcow2"];
+    refuses "two formats" Qcow2 "two";
+    image "far" ~cluster_bits:21
+      [format "raw"; other (String.make 70_000 'x'); format "qcow2"];
+    refuses "one far away" Qcow2 "far";
+    image "too long" ~ending:(be32 0x11223344 ^ be32 9999) [format "raw"];
+    refuses "one that does not fit" Qcow2 "too long")
 
 (* A descriptor in a sparse vmdk counts where the sparse part has no size. *)
 let test_vmdk_shell () =
@@ -262,7 +305,20 @@ let test_chain () =
       ["a server", "nbd://127.0.0.1:1/x"; "another form", "nbd:127.0.0.1:1";
        "JSON", "json:{\"driver\":\"raw\"}"; "a folder as FAT", "fat:rw:/etc";
        "a descriptor", "fd:3"; "a folder", "/etc"; "a device", "/dev/zero";
-       "a process", "/proc/self/maps"];
+       "a process", "/proc/self/maps"; "the same", "//proc/self/maps";
+       "its descriptor", "/dev/fd/0"; "the kernel", "/dev/../proc/kmsg"];
+    on_top "a\nb" "hostile";
+    (match Chain.walk "hostile" with
+     | _ -> Testing.is_true "a name with a line feed" false
+     | exception Failure.Error { message; _ } ->
+        Testing.is_true "one line" (not (String.contains message '\n')));
+    on_top "x'; touch pwned; : '" "hostile";
+    (match Chain.walk "hostile" with
+     | _ -> Testing.is_true "a name with quotes" false
+     | exception Failure.Error { hint; _ } ->
+        Testing.is_true "quotes are quoted"
+          (contains (Option.value hint ~default:"")
+             (Filename.quote "x'; touch pwned; : '")));
     refuses "no such file" "gone.img" ~backing_format:raw "'gone.img', which";
     Unix.mkfifo "fifo" 0o600;
     refuses "a pipe" "fifo" ~backing_format:raw "neither a file nor";
@@ -296,9 +352,14 @@ let test_overlays () =
     on_top "base.img" ~backing_format:"raw" "one";
     on_top "one" ~backing_format:"qcow2" "two";
     over "chain" (Chain.walk "two");
-    let strange = "a: b,c\"d\\\xff\n" ^ String.make 200 'x' in
-    Sys.rename "two" strange;
-    over "strange" (Chain.walk strange);
+    let renamed before (name, strange) =
+      Sys.rename before strange;
+      over name (Chain.walk strange);
+      strange in
+    List.fold_left renamed "two"
+      ["strange", "a: b,c\"d\\\xff\n" ^ String.make 200 'x';
+       "control", String.make 200 '\001']
+    |> ignore;
     let deep = String.concat "/" (List.init 3 (fun _ -> String.make 200 'd')) in
     List.fold_left (fun above name ->
       let path = if above = "" then name else above ^ "/" ^ name in
@@ -309,6 +370,21 @@ let test_overlays () =
     over "long" (Chain.walk ~format:Raw long) in
   in_folder (fun folder -> overlays folder Overlay.Qemu);
   in_folder (fun folder -> overlays folder Overlay.Libvirt)
+
+(* As long as may be, of disks of two terabytes. *)
+let test_long_chain () =
+  in_folder (fun folder ->
+    qemu_img ["create"; "-q"; "-f"; "raw"; "0"; "2T"];
+    for i = 1 to Chain.longest - 1 do
+      let below = string_of_int (i - 1) in
+      qemu_img ["create"; "-q"; "-u"; "-f"; "qcow2"; "-b"; below; "-F";
+                (if i = 1 then "raw" else "qcow2"); string_of_int i; "2T"]
+    done;
+    let chain = Chain.walk (string_of_int (Chain.longest - 1)) in
+    Testing.number "files" Chain.longest (1 + List.length chain.backing);
+    let overlay =
+      Overlay.over_chain { folder; name = "long"; reader = Qemu } chain in
+    Testing.is_true "an overlay" (Sys.file_exists overlay))
 
 let test_nodes () =
   let is name json uri (node, found) =
@@ -352,11 +428,13 @@ let () =
   test_formats ();
   test_detect ();
   test_containers ();
+  test_extensions ();
   test_vmdk_shell ();
   test_secrets_of_qemu ();
   test_hostile ();
   test_chain ();
   test_overlays ();
+  test_long_chain ();
   test_nodes ();
   test_alone ();
   Testing.finish ()

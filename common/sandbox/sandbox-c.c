@@ -15,13 +15,17 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
 #include <linux/landlock.h>
+#include <linux/sockios.h>
 #include <seccomp.h>
 
 #include <caml/fail.h>
@@ -38,16 +42,20 @@ enum {
   FIELD_ARGUMENTS,
   FIELD_READABLE,
   FIELD_WRITABLE,
-  FIELD_NETWORK,
+  FIELD_SOCKETS,
   FIELD_PROCESSES,
+  FIELD_MEMORY,
   FIELD_STDERR
 };
 
-/* What libguestfs gives qemu-img, too: its metadata of an image of some
- * terabytes fits, and no header makes it compute for long.
+/* The type network in sandbox.ml. */
+enum { NO_NETWORK, INTERNET, ALL_SOCKETS };
+
+/* No header makes qemu-img compute for long (libguestfs gives it as much), and
+ * an overlay is some hundred kilobytes.
  */
-#define MEMORY_LIMIT (1024ul * 1024 * 1024)
 #define CPU_LIMIT 10            /* seconds */
+#define FILE_LIMIT (64ul * 1024 * 1024)
 
 /* Rights of Landlock that headers of Linux 5.13 do not name. */
 #define ACCESS_REFER (1ull << 13)
@@ -155,29 +163,68 @@ new_ruleset (value readablev, value writablev)
   return fd;
 }
 
-/* What no program that reads a disk image needs. */
+/* What no program that reads a disk image needs: to change the system, to reach
+ * other processes, to be told of what they do, and what Landlock does not know
+ * (owners, modes and dates of files).
+ */
 static const int never[] = {
-  SCMP_SYS (acct), SCMP_SYS (add_key), SCMP_SYS (bpf), SCMP_SYS (chroot),
-  SCMP_SYS (delete_module), SCMP_SYS (finit_module), SCMP_SYS (fsconfig),
-  SCMP_SYS (fsmount), SCMP_SYS (fsopen), SCMP_SYS (init_module),
+  SCMP_SYS (acct), SCMP_SYS (add_key), SCMP_SYS (adjtimex), SCMP_SYS (bpf),
+  SCMP_SYS (chmod), SCMP_SYS (chown), SCMP_SYS (chroot),
+  SCMP_SYS (clock_adjtime), SCMP_SYS (clock_settime), SCMP_SYS (delete_module),
+  SCMP_SYS (fanotify_init), SCMP_SYS (fanotify_mark), SCMP_SYS (fchmod),
+  SCMP_SYS (fchmodat), SCMP_SYS (fchown), SCMP_SYS (fchownat),
+  SCMP_SYS (finit_module), SCMP_SYS (fremovexattr), SCMP_SYS (fsconfig),
+  SCMP_SYS (fsetxattr), SCMP_SYS (fsmount), SCMP_SYS (fsopen),
+  SCMP_SYS (futimesat), SCMP_SYS (init_module), SCMP_SYS (inotify_add_watch),
   SCMP_SYS (io_uring_enter), SCMP_SYS (io_uring_register),
-  SCMP_SYS (io_uring_setup), SCMP_SYS (kexec_file_load),
-  SCMP_SYS (kexec_load), SCMP_SYS (keyctl), SCMP_SYS (kill), SCMP_SYS (mount),
-  SCMP_SYS (mount_setattr), SCMP_SYS (move_mount),
+  SCMP_SYS (io_uring_setup), SCMP_SYS (ioprio_set), SCMP_SYS (kcmp),
+  SCMP_SYS (kexec_file_load), SCMP_SYS (kexec_load), SCMP_SYS (keyctl),
+  SCMP_SYS (kill), SCMP_SYS (lchown), SCMP_SYS (lremovexattr),
+  SCMP_SYS (lsetxattr), SCMP_SYS (migrate_pages), SCMP_SYS (mount),
+  SCMP_SYS (mount_setattr), SCMP_SYS (move_mount), SCMP_SYS (move_pages),
+  SCMP_SYS (mq_open), SCMP_SYS (mq_unlink), SCMP_SYS (msgctl),
+  SCMP_SYS (msgget), SCMP_SYS (msgrcv), SCMP_SYS (msgsnd),
   SCMP_SYS (name_to_handle_at), SCMP_SYS (open_by_handle_at),
   SCMP_SYS (open_tree), SCMP_SYS (perf_event_open), SCMP_SYS (pidfd_getfd),
-  SCMP_SYS (pidfd_send_signal), SCMP_SYS (pivot_root), SCMP_SYS (process_vm_readv),
-  SCMP_SYS (process_vm_writev), SCMP_SYS (ptrace), SCMP_SYS (quotactl),
-  SCMP_SYS (reboot), SCMP_SYS (request_key), SCMP_SYS (rt_sigqueueinfo),
-  SCMP_SYS (rt_tgsigqueueinfo), SCMP_SYS (setns),
-  SCMP_SYS (swapoff), SCMP_SYS (swapon), SCMP_SYS (tkill), SCMP_SYS (umount2),
-  SCMP_SYS (unshare), SCMP_SYS (userfaultfd),
+  SCMP_SYS (pidfd_open), SCMP_SYS (pidfd_send_signal), SCMP_SYS (pivot_root),
+  SCMP_SYS (process_madvise), SCMP_SYS (process_mrelease),
+  SCMP_SYS (process_vm_readv), SCMP_SYS (process_vm_writev), SCMP_SYS (ptrace),
+  SCMP_SYS (quotactl), SCMP_SYS (reboot), SCMP_SYS (removexattr),
+  SCMP_SYS (request_key), SCMP_SYS (rt_sigqueueinfo),
+  SCMP_SYS (rt_tgsigqueueinfo), SCMP_SYS (sched_setattr),
+  SCMP_SYS (sched_setparam), SCMP_SYS (sched_setscheduler), SCMP_SYS (semctl),
+  SCMP_SYS (semget), SCMP_SYS (semop), SCMP_SYS (setdomainname),
+  SCMP_SYS (sethostname), SCMP_SYS (setns), SCMP_SYS (setpriority),
+  SCMP_SYS (settimeofday), SCMP_SYS (setxattr), SCMP_SYS (shmat),
+  SCMP_SYS (shmctl), SCMP_SYS (shmget), SCMP_SYS (swapoff), SCMP_SYS (swapon),
+  SCMP_SYS (syslog), SCMP_SYS (tkill), SCMP_SYS (umount2), SCMP_SYS (unshare),
+  SCMP_SYS (userfaultfd), SCMP_SYS (utime), SCMP_SYS (utimensat),
+  SCMP_SYS (utimes), SCMP_SYS (vhangup),
 };
 
 /* All families, those of the local host too. */
 static const int sockets[] = {
   SCMP_SYS (accept), SCMP_SYS (accept4), SCMP_SYS (bind), SCMP_SYS (connect),
   SCMP_SYS (listen), SCMP_SYS (socket), SCMP_SYS (socketpair),
+};
+
+/* Calls that are refused for one value of an argument: to make another process
+ * get a signal of a descriptor, to outlive who has started this, to type on a
+ * terminal.
+ */
+static const struct {
+  int call;
+  unsigned argument;
+  uint32_t value;
+} refused_values[] = {
+  { SCMP_SYS (fcntl), 1, F_SETOWN },
+  { SCMP_SYS (fcntl), 1, F_SETOWN_EX },
+  { SCMP_SYS (fcntl), 1, F_SETSIG },
+  { SCMP_SYS (ioctl), 1, FIOSETOWN },
+  { SCMP_SYS (ioctl), 1, SIOCSPGRP },
+  { SCMP_SYS (ioctl), 1, TIOCSTI },
+  { SCMP_SYS (ioctl), 1, TIOCSCTTY },
+  { SCMP_SYS (prctl), 0, PR_SET_PDEATHSIG },
 };
 
 /* Not every architecture has every call. */
@@ -196,6 +243,41 @@ refuse (scmp_filter_ctx filter, const int *calls, size_t n)
   for (i = 0; i < n && r == 0; ++i)
     r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), calls[i],
                                    0));
+  return r;
+}
+
+static int
+refuse_values (scmp_filter_ctx filter)
+{
+  size_t i;
+  int r = 0;
+
+  for (i = 0; i < sizeof refused_values / sizeof refused_values[0] && r == 0;
+       ++i)
+    r = checked (seccomp_rule_add (
+          filter, SCMP_ACT_ERRNO (EPERM), refused_values[i].call, 1,
+          SCMP_CMP32 (refused_values[i].argument, SCMP_CMP_EQ,
+                      refused_values[i].value)));
+  return r;
+}
+
+/* Families other than these have no business with a server on the internet;
+ * netlink tells libc which addresses this host has.
+ */
+static int
+refuse_families (scmp_filter_ctx filter)
+{
+  static const uint32_t all = 64;
+  uint32_t family;
+  int r;
+
+  r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM),
+                                 SCMP_SYS (socketpair), 0));
+  for (family = 0; family < all && r == 0; ++family)
+    if (family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
+      r = checked (seccomp_rule_add (
+            filter, SCMP_ACT_ERRNO (EAFNOSUPPORT), SCMP_SYS (socket), 1,
+            SCMP_A0_32 (SCMP_CMP_EQ, family)));
   return r;
 }
 
@@ -237,23 +319,33 @@ refuse_others (scmp_filter_ctx filter)
   return r;
 }
 
+static int
+fill_filter (scmp_filter_ctx filter, int network, bool processes)
+{
+  int r = refuse (filter, never, sizeof never / sizeof never[0]);
+
+  if (r == 0)
+    r = refuse_values (filter);
+  if (r == 0 && network == NO_NETWORK)
+    r = refuse (filter, sockets, sizeof sockets / sizeof sockets[0]);
+  if (r == 0 && network == INTERNET)
+    r = refuse_families (filter);
+  if (r == 0 && !processes)
+    r = refuse_processes (filter);
+  return r;
+}
+
 /* NULL, with errno, if there is no memory. */
 static scmp_filter_ctx
-new_filter (bool network, bool processes)
+new_filter (int network, bool processes)
 {
   scmp_filter_ctx filter = seccomp_init (SCMP_ACT_ALLOW);
-  int r = -ENOMEM;
+  int r = filter ? fill_filter (filter, network, processes) : -ENOMEM;
 
-  if (filter) {
-    r = refuse (filter, never, sizeof never / sizeof never[0]);
-    if (r == 0 && !network)
-      r = refuse (filter, sockets, sizeof sockets / sizeof sockets[0]);
-    if (r == 0 && !processes)
-      r = refuse_processes (filter);
-    if (r == 0)
-      return filter;
+  if (r == 0)
+    return filter;
+  if (filter)
     seccomp_release (filter);
-  }
   errno = -r;
   return NULL;
 }
@@ -308,16 +400,47 @@ close_others (void)
 #endif
 }
 
+/* Of root's privileges, keep those to read what others own: disks are theirs.
+ * The bounding set is what a program of root gets.
+ */
 static int
-confine (int ruleset, scmp_filter_ctx filter)
+drop_capabilities (void)
 {
-  limit (RLIMIT_AS, MEMORY_LIMIT);
+  static const uint32_t kept =
+    1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+  struct __user_cap_header_struct header = {
+    .version = _LINUX_CAPABILITY_VERSION_3
+  };
+  struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+  unsigned i;
+
+  for (i = 0; prctl (PR_CAPBSET_READ, i, 0, 0, 0) >= 0; ++i)
+    if (i >= 32 || (kept & 1u << i) == 0)
+      prctl (PR_CAPBSET_DROP, i, 0, 0, 0);
+  if (syscall (SYS_capget, &header, data) == -1)
+    return -1;
+  for (i = 0; i < _LINUX_CAPABILITY_U32S_3; ++i) {
+    data[i].permitted &= i == 0 ? kept : 0;
+    data[i].effective &= data[i].permitted;
+    data[i].inheritable = 0;
+  }
+  return syscall (SYS_capset, &header, data);
+}
+
+static int
+confine (int ruleset, scmp_filter_ctx filter, rlim_t memory)
+{
+  limit (RLIMIT_AS, memory);
   limit (RLIMIT_CPU, CPU_LIMIT);
+  limit (RLIMIT_FSIZE, FILE_LIMIT);
   limit (RLIMIT_CORE, 0);
+  setsid ();
   if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
     return -1;
   /* We may have died before this was asked for: the parent is another then. */
   if (prctl (PR_SET_PDEATHSIG, SIGKILL) == -1)
+    return -1;
+  if (drop_capabilities () == -1)
     return -1;
   if (ruleset >= 0 &&
       syscall (SYS_landlock_restrict_self, ruleset, 0) == -1)
@@ -327,14 +450,15 @@ confine (int ruleset, scmp_filter_ctx filter)
 }
 
 static void
-become (char **arguments, int errors, int ruleset, scmp_filter_ctx filter)
+become (char **arguments, int errors, int ruleset, scmp_filter_ctx filter,
+        rlim_t memory)
 {
   static const char message[] = ": cannot be run in a sandbox: ";
   const char *reason;
 
   if (redirect (errors) == 0) {
     reset_signals ();
-    if (confine (ruleset, filter) == 0)
+    if (confine (ruleset, filter, memory) == 0)
       execv (arguments[0], arguments);
   }
   reason = strerror (errno);
@@ -363,7 +487,7 @@ nbde_sandbox_spawn (value childv)
   /* Nothing of OCaml runs until we are done with these. */
   for (i = 0; i < n; ++i)
     arguments[i] = (char *) String_val (Field (argumentsv, i));
-  filter = new_filter (Bool_val (Field (childv, FIELD_NETWORK)),
+  filter = new_filter (Int_val (Field (childv, FIELD_SOCKETS)),
                        Bool_val (Field (childv, FIELD_PROCESSES)));
   ruleset = filter ? new_ruleset (Field (childv, FIELD_READABLE),
                                   Field (childv, FIELD_WRITABLE)) : -1;
@@ -372,7 +496,7 @@ nbde_sandbox_spawn (value childv)
     pid = fork ();
     if (pid == 0)
       become (arguments, Int_val (Field (childv, FIELD_STDERR)), ruleset,
-              filter);
+              filter, Long_val (Field (childv, FIELD_MEMORY)));
   }
   saved = errno;
   if (ruleset >= 0)

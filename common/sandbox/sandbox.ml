@@ -5,11 +5,17 @@
  * ended in time.  The child's side is sandbox-c.c.
  *)
 
+type network =
+  | No_network
+  | Internet
+  | All_sockets
+
 type rules = {
   read : string list;
   write : string list;
-  network : bool;
+  network : network;
   processes : bool;
+  memory : int;
   seconds : float;
 }
 
@@ -25,8 +31,9 @@ type child = {
   arguments : string array;     (* with the name of the program *)
   readable : string array;
   writable : string array;
-  with_network : bool;
+  sockets : network;
   with_processes : bool;
+  most_memory : int;
   stderr : Unix.file_descr;
 } [@@warning "-unused-field"] (* C uses them *)
 
@@ -47,6 +54,19 @@ let of_program program =
   let prefix = Filename.dirname (Filename.dirname program) in
   program :: List.map (Filename.concat prefix) ["lib"; "lib64"; "libexec"]
 
+(* What libraries that connect look into.  The socket of an agent needs no
+ * rule.
+ *)
+let for_network () =
+  List.map (Filename.concat "/etc") [
+    "ca-certificates"; "crypto-policies"; "gai.conf"; "host.conf"; "hosts";
+    "nsswitch.conf"; "passwd"; "pki"; "resolv.conf"; "services"; "ssh"; "ssl";
+  ]
+  @ ["/run/systemd/resolve"]
+  @ match Sys.getenv_opt "HOME" with
+    | Some home -> [Filename.concat home ".ssh"]
+    | None -> []
+
 let find_program program =
   let folders =
     String.split_on_char ':' (Option.value (Sys.getenv_opt "PATH") ~default:"")
@@ -59,6 +79,8 @@ let find_program program =
   else
     let candidates = List.map (fun f -> Filename.concat f program) folders in
     Option.value (List.find_opt is_program candidates) ~default:program
+
+let enough_memory = 1024 * 1024 * 1024
 
 let most_errors = 65536
 
@@ -85,9 +107,23 @@ let rec drain fd errors ~deadline =
        drain fd errors ~deadline
     | None -> drain fd errors ~deadline
 
+let kill pid = try Unix.kill pid Sys.sigkill with Unix.Unix_error _ -> ()
+
 let end_at_once pid =
-  (try Unix.kill pid Sys.sigkill with Unix.Unix_error _ -> ());
+  kill pid;
   ignore (Process.wait pid)
+
+(* Nobody has its standard error any more, but it may be there. *)
+let rec wait pid ~deadline =
+  Signals.check ();
+  match Process.again (fun () -> Unix.waitpid [Unix.WNOHANG] pid) with
+  | 0, _ when Unix.gettimeofday () > deadline ->
+     kill pid;
+     false, Process.wait pid
+  | 0, _ ->
+     Unix.sleepf 0.002;
+     wait pid ~deadline
+  | _, status -> true, status
 
 let run rules program arguments =
   let program = find_program program in
@@ -100,20 +136,23 @@ let run rules program arguments =
           arguments = Array.of_list (program :: arguments);
           readable =
             Array.of_list (
-              if rules.network then ["/"]
-              else of_program program @ system @ rules.read);
+              of_program program @ system @ rules.read
+              @ if rules.network = No_network then [] else for_network ());
           writable = Array.of_list ("/dev/null" :: rules.write);
-          with_network = rules.network;
+          sockets = rules.network;
           with_processes = rules.processes;
+          most_memory = rules.memory;
           stderr = writing;
         }) in
     let errors = Buffer.create 256 in
     let deadline = Unix.gettimeofday () +. rules.seconds in
-    match drain reading errors ~deadline with
-    | in_time ->
-       if not in_time then
-         (try Unix.kill pid Sys.sigkill with Unix.Unix_error _ -> ());
-       { status = Process.wait pid; in_time; errors = Buffer.contents errors }
+    match
+      if not (drain reading errors ~deadline) then kill pid;
+      wait pid ~deadline
+    with
+    | alive_in_time, status ->
+       let in_time = alive_in_time && Unix.gettimeofday () <= deadline in
+       { status; in_time; errors = Buffer.contents errors }
     | exception e ->
        end_at_once pid;
        raise e)

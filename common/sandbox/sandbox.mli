@@ -7,20 +7,31 @@
     The program may read what the system needs to run programs (libraries below
     [/usr] and the like) and the files that are named; write below the folders
     that are named; and make no socket and no process unless it is allowed to.
-    Memory, processor time and the time until it ends are bounded.  It gets no new
-    privileges and no open files, and may neither trace nor signal others.
+    Memory, processor time, the size of files and the time until it ends are
+    bounded.  It gets no new privileges, no terminal and no open files, may neither
+    trace nor signal others, and changes no owner, mode or date of a file.  Root has
+    no privilege in it but to read and write files of others.
 
     Sources: landlock(7), seccomp(2), seccomp_rule_add(3), setrlimit(2). *)
+
+(** What sockets it may make. *)
+type network =
+  | No_network
+  | Internet                    (** IPv4 and IPv6 *)
+  | All_sockets                 (** those of this host, too *)
 
 type rules = {
   read : string list;           (** files, and folders with all below *)
   write : string list;          (** folders below which files may be made *)
-  network : bool;               (** may make sockets; then it may also read any
-                                    file, since the libraries that connect want
-                                    names, keys and certificates *)
+  network : network;            (** with one, what the system has about names and
+                                    certificates, and [~/.ssh], may be read *)
   processes : bool;             (** may start others, which may outlive it *)
+  memory : int;                 (** bytes of address space *)
   seconds : float;              (** until it must have ended *)
 }
+
+val enough_memory : int
+(** A gigabyte, which libguestfs gives qemu-img as well. *)
 
 type outcome = {
   status : Unix.process_status;

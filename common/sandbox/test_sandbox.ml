@@ -5,8 +5,8 @@
  *)
 
 let rules = {
-  Sandbox.read = []; write = []; network = false; processes = true;
-  seconds = 30.;
+  Sandbox.read = []; write = []; network = No_network; processes = true;
+  memory = Sandbox.enough_memory; seconds = 30.;
 }
 
 let shell ?(rules = rules) script = Sandbox.run rules "sh" ["-c"; script]
@@ -87,7 +87,52 @@ let test_network () =
       Sandbox.run rules "bash"
         ["-c"; Printf.sprintf "exec 3<>/dev/tcp/127.0.0.1/%d" port] in
     fails "a connection" (connect rules);
-    works "one that is allowed" (connect { rules with network = true }))
+    works "one that is allowed" (connect { rules with network = Internet }))
+
+(* A socket of this host, which many services have. *)
+let test_local_sockets () =
+  in_folder (fun folder ->
+    let path = Filename.concat folder "s" in
+    let server = Unix.socket ~cloexec:true Unix.PF_UNIX Unix.SOCK_STREAM 0 in
+    Fun.protect ~finally:(fun () -> Unix.close server) (fun () ->
+      Unix.bind server (Unix.ADDR_UNIX path);
+      Unix.listen server 5;
+      let connect network =
+        Sandbox.run { rules with network } "perl"
+          ["-MSocket"; "-e";
+           Printf.sprintf "socket (S, AF_UNIX, SOCK_STREAM, 0) && \
+                           connect (S, pack_sockaddr_un ('%s')) or die 'no'"
+             path] in
+      fails "without a network" (connect No_network);
+      fails "with the internet" (connect Internet);
+      works "with all sockets" (connect All_sockets)))
+
+let test_files_with_network () =
+  if Sandbox.file_rules () then (
+    let with_network = { rules with network = All_sockets } in
+    works "names of hosts" (shell ~rules:with_network "cat /etc/hosts >/dev/null");
+    fails "other files of the system"
+      (shell ~rules:with_network "cat /etc/fstab /etc/shadow")
+  )
+
+(* Landlock has no rule for these. *)
+let test_metadata () =
+  in_folder (fun folder ->
+    let file = Filename.concat folder "file" in
+    write_file file "text";
+    Unix.chmod file 0o600;
+    Unix.utimes file 1e9 1e9;
+    let before = Unix.stat file in
+    let run code =
+      Sandbox.run { rules with write = [folder] } "perl"
+        ["-e"; code ^ " or die 'no'"] in
+    fails "mode" (run (Printf.sprintf "chmod 04777, '%s'" file));
+    fails "owner" (run (Printf.sprintf "chown 1000, 1000, '%s'" file));
+    fails "date" (run (Printf.sprintf "utime 0, 0, '%s'" file));
+    let after = Unix.stat file in
+    Testing.is_true "as before"
+      ((before.st_perm, before.st_uid, before.st_mtime)
+       = (after.st_perm, after.st_uid, after.st_mtime)))
 
 let test_limits () =
   let program = "perl" in
@@ -97,7 +142,17 @@ let test_limits () =
   let outcome = shell ~rules:{ rules with seconds = 0.5 } "sleep 600" in
   Testing.is_true "not in time" (not outcome.in_time);
   Testing.is_true "it was ended" (outcome.status = Unix.WSIGNALED Sys.sigkill);
-  Testing.is_true "soon" (Unix.gettimeofday () -. started < 60.)
+  Testing.is_true "soon" (Unix.gettimeofday () -. started < 60.);
+  let outcome =
+    shell ~rules:{ rules with seconds = 0.5 } "exec 2>&-; exec sleep 600" in
+  Testing.is_true "not in time, without standard error" (not outcome.in_time);
+  in_folder (fun folder ->
+    let file = Filename.concat folder "large" in
+    let outcome =
+      shell ~rules:{ rules with write = [folder] }
+        (Printf.sprintf "exec head -c 200000000 /dev/zero > '%s'" file) in
+    Testing.is_true "a large file" (not (Sandbox.succeeded outcome));
+    Testing.number "its size" (64 * 1024 * 1024) (Unix.stat file).st_size)
 
 let test_others () =
   let alone = { rules with processes = false } in
@@ -127,10 +182,21 @@ let test_descriptors () =
   Unix.close given;
   Unix.close other
 
+(* A signal by way of a descriptor. *)
+let test_owner_of_descriptor () =
+  fails "F_SETOWN"
+    (Sandbox.run rules "perl"
+       ["-e"; "pipe (R, W); fcntl (R, 8, 1) or die 'no'"])
+
 let test_privileges () =
   fails "another namespace" (shell "unshare --user true");
+  works "no capability but two"
+    (Sandbox.run { rules with read = ["/proc"] } "bash" [
+       "-c";
+       "caps=$(grep ^CapBnd /proc/self/status); \
+        test $((0x${caps##*[!0-9a-f]} & ~6)) = 0"]);
   let outcome =
-    shell ~rules:{ rules with network = true }
+    shell ~rules:{ rules with read = ["/proc"] }
       "grep -q 'NoNewPrivs:.1' /proc/self/status && \
        grep -q 'Seccomp:.2' /proc/self/status" in
   works "no new privileges, and a filter" outcome
@@ -139,8 +205,12 @@ let () =
   test_programs ();
   test_files ();
   test_network ();
+  test_local_sockets ();
+  test_files_with_network ();
+  test_metadata ();
   test_limits ();
   test_others ();
   test_descriptors ();
+  test_owner_of_descriptor ();
   test_privileges ();
   Testing.finish ()
