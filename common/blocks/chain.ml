@@ -47,10 +47,11 @@ let with_file file f =
 let shown = Escape.text
 
 let fail_by_header name ~reason ~wanted ~hint =
-  let wanted =
-    Option.fold ~none:"" ~some:(fun file -> sprintf ": '%s'" (shown file))
-      wanted in
-  Failure.error ~hint (f_"%s: %s%s, which is not followed") name reason wanted
+  match wanted with
+  | Some file ->
+     Failure.error ~hint (f_"%s: %s: '%s', which is not followed") name reason
+       (shown file)
+  | None -> Failure.error ~hint "%s: %s" name reason
 
 (* What the header of an image names, or why that is refused. *)
 let named name format read =
