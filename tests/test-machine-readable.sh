@@ -32,11 +32,14 @@ types ()
     paste -sd ' '
 }
 case $(types) in
-  error:[2-9]*' info:1 message:'*) ;;
+  error:[2-9]*' info:2 message:'*) ;;
   *) fail "types of messages: $(types)" ;;
 esac
 jq -r 'select(.type == "error").message' messages > errors
 grep -q '^/dev/sda1: .*not asked: ' errors || fail 'no error about /dev/sda1'
+# One note about the disk without a binding, and the hint of the errors.
+jq -r 'select(.type == "info").message' messages > notes
+grep -q '^Add --tang-allow 127\.0\.0\.1 if ' notes || fail 'no hint'
 jq -e -s 'all(.timestamp |
     test("^[0-9-]{10}T[0-9:]{8}\\.[0-9]+Z$"))' messages >/dev/null ||
   fail 'timestamps are not of RFC 3339'
