@@ -97,6 +97,17 @@ for file in d.luks s.luks; do
   done
 done
 
+# A proxy that asks for a certificate does not see that of --tang-cert.
+make_cert ca client DNS:client.invalid
+start_tls curious good "$http" verify=1,cafile=ca.pem
+for file in d.luks s.luks; do
+  uses proxied - --allow localhost --cacert ca.pem --retries 0 \
+    --cert client.pem --key client.key \
+    --proxy "https://127.0.0.1:$TANG_PORT_curious" "$file"
+  assert_refused 4 '^unreachable: '
+  assert_equal 0 "$used" 'requests by the proxy'
+done
+
 # By environment; what is excepted is asked directly.
 export http_proxy=http://127.0.0.1:$http
 uses proxied - --allow localhost d.luks

@@ -303,6 +303,9 @@ ask_faulty (struct fixture *f, size_t i)
   if (a.err.code != faults[i].code)
     print_error ("fault %d\n", (int) faults[i].fault);
   assert_failed (&a, faults[i].code, faults[i].message);
+  /* Nothing of a reply's body is shown. */
+  assert_null (strstr (a.err.message, "Log in"));
+  assert_null (strstr (a.err.message, "SSH"));
   assert_int_equal (a.done, 1);
   assert_int_equal (server_requests (f->server), before + 1);
   if (faults[i].times_out)
