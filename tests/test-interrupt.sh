@@ -3,8 +3,7 @@
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
 # ^C and SIGTERM, during the exchange and during the launch, end the tool at
-# once by that signal and leave nothing behind; after SIGKILL no process is
-# left.
+# once by that signal and leave nothing behind; neither does SIGKILL.
 #
 # needs: appliance
 
@@ -75,13 +74,30 @@ found=$(find "$run_tmp" -name vl.disk)
 kill -INT -- "-$nbde_pid"
 ended 2
 
-# Nothing can be done about files then, but processes end.
+# By SIGKILL: the janitor ends the appliance and removes what there was.
+#   killed
+killed ()
+{
+  kill -KILL "$nbde_pid"
+  # bash reports that a child was killed.
+  nbde_wait 20 2>/dev/null
+  assert_equal 137 "$status" 'exit status'
+  wait_for 60 no_run_processes || fail 'processes are left behind by SIGKILL'
+  assert_no_leftovers
+  assert_no_file "$(dirname "$socket")"
+  assert_no_file keys
+}
+
+# During the launch.
+LIBGUESTFS_HV=$PWD/qemu start
+[ -n "$(find "$run_tmp" -name vl.disk)" ] || fail 'there is no such disk'
+killed
+
+# During the work; others with an environment that is alike live on.
+TMPDIR=$run_tmp sleep 1000 &
+other=$!
 start
 wait_for 120 asked || fail 'the server was not asked'
-kill -KILL "$nbde_pid"
-# bash reports that a child was killed.
-nbde_wait 20 2>/dev/null
-assert_equal 137 "$status" 'exit status'
-wait_for 30 no_run_processes || fail 'processes are left behind by SIGKILL'
-assert_no_file keys
-rm -rf "$(dirname "$socket")"
+killed
+is_running "$other" || fail 'a process of somebody else was ended'
+kill "$other"
