@@ -122,6 +122,25 @@ let socket_folders () =
     | _ -> None in
   List.filter_map folder (Mountpoint.lines "/proc/net/unix")
 
+(* libguestfs waits for the end of qemu only if it has a recovery process. *)
+let wait_for_end pid =
+  try Process.wait pid with
+  | Unix.Unix_error (Unix.ECHILD, _, _) -> Unix.WEXITED 0
+
+let child (g : Guestfs.guestfs) =
+  try Some (g#get_pid ()) with Guestfs.Error _ -> None
+
+let shutdown (g : Guestfs.guestfs) =
+  let qemu = child g in
+  g#shutdown ();
+  match Option.map wait_for_end qemu with
+  | None | Some (Unix.WEXITED 0) -> ()
+  | Some (WEXITED status) ->
+     raise (Guestfs.Error (sprintf (f_"qemu exited with status %d") status))
+  | Some (WSIGNALED signal | WSTOPPED signal) ->
+     raise (Guestfs.Error (sprintf (f_"qemu was ended by signal %d")
+                             (Signals.number signal)))
+
 exception Too_small of Memory.need
 
 let launched ~janitor ~lasting settings guest f =
@@ -137,10 +156,13 @@ let launched ~janitor ~lasting settings guest f =
   Janitor.remove janitor folder;
   Janitor.end_programs janitor ~socket
     { variable = folder_variable; value = folder };
+  let qemu = ref None in
   (* To close the handle runs programs, which must be let live. *)
   let finally () =
     Signals.spare_children true;
-    Timing.step Shutdown g#close;
+    Timing.step Shutdown (fun () ->
+      g#close ();
+      ignore (Option.map wait_for_end !qemu));
     remove_folder folder in
   Fun.protect ~finally (fun () ->
     Timing.step Launch (fun () ->
@@ -150,7 +172,8 @@ let launched ~janitor ~lasting settings guest f =
       configure g settings;
       Drives.add g ~folder ~writable:settings.writable guest;
       Signals.check ();
-      launch g folder);
+      launch g folder;
+      qemu := child g);
     List.iter (Janitor.remove janitor) (socket_folders ());
     f g)
 

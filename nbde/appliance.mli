@@ -40,6 +40,13 @@ val with_launched :
     raises {!Too_small}, all this is done again with the memory that is needed,
     if the host has that.  Raises {!Error}, {!Signals.Interrupted}. *)
 
+val child : Guestfs.guestfs -> int option
+(** The process ID of the appliance, if it is a child of this process. *)
+
+val shutdown : Guestfs.guestfs -> unit
+(** End it and wait for that.  Raises [Guestfs.Error], also if it did not end
+    well. *)
+
 val default_memsize : Guestfs.guestfs -> int
 (** What libguestfs takes, and 1024 MiB more: opening a LUKS device pays the
     memory cost of its keyslots inside the appliance. *)

@@ -117,13 +117,10 @@ let close (g : Guestfs.guestfs) ~writable =
       g#sync ();
       g#umount_all ()
     );
-    g#shutdown ()
+    Appliance.shutdown g
   with Guestfs.Error message ->
     Appliance.error ?hint:(if writable then Some lost else None)
       (f_"the appliance did not end well: %s") (Guestfs_error.line message)
-
-let child (g : Guestfs.guestfs) =
-  try g#get_pid () with Guestfs.Error _ -> 0
 
 let run_mount session g ~before ~status =
   let { settings = { directory; pid_file; _ }; background; janitor } =
@@ -135,7 +132,7 @@ let run_mount session g ~before ~status =
   Fun.protect ~finally (fun () ->
     (* The appliance must live on after a signal, to write what it has. *)
     Signals.spare_children true;
-    Mountpoint.end_on_signal directory ~child:(child g);
+    Mountpoint.end_on_signal directory ~child:(Option.value (Appliance.child g) ~default:0);
     Option.iter (write_pid_file session) pid_file;
     Option.iter (Background.ready ~status) background;
     loop g)

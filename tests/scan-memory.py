@@ -22,7 +22,8 @@ import re
 import sys
 
 PIECE = 16
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+ZEROES = bytes(CHUNK)
 SAFE = {"lo", "dd", "wf"}
 
 
@@ -51,14 +52,16 @@ def read_secrets(path):
 
 
 def mappings(pid):
-    """Start, end, name and flags of what can be read."""
+    """Start, end, name and flags of what can be read, and is not of a file."""
     current = None
     for line in open(f"/proc/{pid}/smaps", errors="replace"):
-        head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (r?)\S+ \S+ \S+ \d+\s*(.*)",
+        head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ (\d+)\s*(.*)",
                         line)
         if head:
-            name = head[4] or "anonymous"
-            current = (int(head[1], 16), int(head[2], 16), name, head[3])
+            file_only = head[4] != "0" and "w" not in head[3]
+            current = (int(head[1], 16), int(head[2], 16),
+                       head[5] or "anonymous",
+                       head[3].startswith("r") and not file_only)
         elif line.startswith("VmFlags:") and current and current[3] and \
                 current[2] not in ("[vvar]", "[vsyscall]"):
             yield current[0], current[1], current[2], set(line.split()[1:])
@@ -75,8 +78,9 @@ def found_in(memory, start, end, pieces, pattern):
             break
         if not data:
             break
-        for match in pattern.finditer(before + data):
-            found.add(pieces[match[0]])
+        if data != ZEROES[:len(data)] or before.strip(b"\0"):
+            for match in pattern.finditer(before + data):
+                found.add(pieces[match[0]])
         before = data[-PIECE + 1:]
         start += len(data)
     return found

@@ -44,6 +44,8 @@ assert_found "^$nbde_pid .* d-server locked"
 wait_for 300 is_begun || fail 'the command was not begun'
 scan_run
 assert_nothing_found 'when the command has begun'
+# Nor is there anything left of the appliance, not even its exit status.
+! pgrep -l -P "$nbde_pid" qemu || fail 'qemu was not waited for'
 echo > fifo
 nbde_wait 60
 assert_status 7

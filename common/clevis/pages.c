@@ -55,7 +55,9 @@ hide (const struct pages *pages)
 static bool
 lock (void *p, size_t size)
 {
-  return mlock2 (p, size, MLOCK_ONFAULT) == 0 || mlock (p, size) == 0;
+  if (mlock2 (p, size, MLOCK_ONFAULT) == 0)
+    return true;
+  return (errno == ENOSYS || errno == EINVAL) && mlock (p, size) == 0;
 }
 
 static size_t
