@@ -279,6 +279,12 @@ arena_size (const struct arena *arena, const void *p)
 }
 
 size_t
+arena_total (const struct arena *arena)
+{
+  return arena->pages.size;
+}
+
+size_t
 arena_used (struct arena *arena)
 {
   size_t used;

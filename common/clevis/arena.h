@@ -44,6 +44,9 @@ extern bool arena_has (const struct arena *arena, const void *p);
  */
 extern size_t arena_size (const struct arena *arena, const void *p);
 
+/* Bytes of the whole arena. */
+extern size_t arena_total (const struct arena *arena);
+
 /* Bytes of all blocks. */
 extern size_t arena_used (struct arena *arena);
 

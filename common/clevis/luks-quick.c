@@ -48,7 +48,7 @@ static int
 make_cheap (struct luks *luks, int keyslot, const struct secret *passphrase,
             struct clevis_error *err)
 {
-  SECRET_CRYPTO_SCOPE;
+  SECRET_CRYPTSETUP_SCOPE;
   const struct luks_keyslot *k = luks_keyslot (luks, keyslot);
   const struct crypt_pbkdf_type pbkdf = {
     .type = CRYPT_KDF_PBKDF2,

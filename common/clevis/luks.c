@@ -499,7 +499,7 @@ static int
 try_keyslot (struct luks *luks, const struct luks_keyslot *k,
              const struct secret *passphrase)
 {
-  SECRET_CRYPTO_SCOPE;
+  SECRET_CRYPTSETUP_SCOPE;
   CLEANUP_SECRET struct secret *vk = NULL;
   size_t len = k->key_size;
   int r;

@@ -17,6 +17,9 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include "arena.h"
 #include "pages.h"
@@ -28,6 +31,11 @@
  * much.
  */
 #define LARGE_BLOCK (128 * 1024)
+
+/* libcryptsetup has an OpenSSL of its own, as it were, which looks everything up
+ * for itself and keeps it: some 200 KiB.
+ */
+#define ROOM (1024 * 1024)
 
 /* How deep this thread is in secret_crypto_begin. */
 static _Thread_local int depth;
@@ -95,9 +103,33 @@ arena_release (void *p)
   spare[i].blocks[spare[i].n++] = p;
 }
 
+/* What OpenSSL makes when it is first needed and keeps: the random generators of
+ * this thread, and what the exchange and libjose look up.  Before the first
+ * scope, so that it does not fill a small arena.
+ */
+static void
+warm_up (void)
+{
+  static const unsigned char zeroes[32];
+  unsigned char buf[EVP_MAX_MD_SIZE];
+  EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new ();
+
+  RAND_bytes (buf, 1);
+  RAND_priv_bytes (buf, 1);
+  EVP_Digest (zeroes, sizeof zeroes, buf, NULL, EVP_sha256 (), NULL);
+  if (ctx)
+    EVP_DecryptInit_ex (ctx, EVP_aes_256_gcm (), NULL, zeroes, zeroes);
+  EVP_CIPHER_CTX_free (ctx);
+  ERR_clear_error ();
+}
+
 void
 secret_crypto_begin (void)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  if (depth == 0)
+    pthread_once (&once, warm_up);
   depth++;
 }
 
@@ -118,6 +150,27 @@ secret_crypto_endp (const int *unused)
 {
   (void) unused;
   secret_crypto_end ();
+}
+
+static bool
+has_room (void)
+{
+  return secret_arena != NULL && arena_total (secret_arena) >= ROOM;
+}
+
+void
+secret_cryptsetup_begin (void)
+{
+  if (has_room ())
+    secret_crypto_begin ();
+}
+
+void
+secret_cryptsetup_endp (const int *unused)
+{
+  (void) unused;
+  if (has_room ())
+    secret_crypto_end ();
 }
 
 /* Large blocks of OpenSSL.  There are few at a time, one for each argon2. */

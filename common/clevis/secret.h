@@ -81,6 +81,12 @@ extern void secret_json_end (void);
 extern void secret_crypto_begin (void);
 extern void secret_crypto_end (void);
 
+/* The same for calls of libcryptsetup, but only where there is enough locked
+ * memory for what OpenSSL then keeps.
+ */
+extern void secret_cryptsetup_begin (void);
+extern void secret_cryptsetup_endp (const int *unused);
+
 extern void secret_freep (struct secret **s);
 extern void secret_json_endp (const int *unused);
 extern void secret_crypto_endp (const int *unused);
@@ -96,5 +102,9 @@ extern void secret_crypto_endp (const int *unused);
 #define SECRET_CRYPTO_SCOPE                                             \
   __attribute__ ((cleanup (secret_crypto_endp), unused))                \
   const int secret_crypto_scope = (secret_crypto_begin (), 0)
+
+#define SECRET_CRYPTSETUP_SCOPE                                         \
+  __attribute__ ((cleanup (secret_cryptsetup_endp), unused))            \
+  const int secret_cryptsetup_scope = (secret_cryptsetup_begin (), 0)
 
 #endif /* CLEVIS_SECRET_H */
