@@ -78,7 +78,13 @@ gdb -p "$pid" -batch \
 scan "$pid"
 assert_found 'share-x open \[heap\]'
 
-# Keys that were given: a server's, and those of requests.
+# These are the keys that are used: when a JWE is decrypted, they are there.
 end_server stalled
-unlock_file --allow 127.0.0.1 --export r --state r.state d.luks both.luks
-assert_status 0
+gdb -batch -ex 'set breakpoint pending on' -ex 'break jose_jwe_dec_cek_io' \
+  -ex run -ex "python import os; os.system(
+    '$top_srcdir/tests/scan-memory.py $secrets %d > found' %
+    gdb.selected_inferior().pid)" \
+  --args "$unlock" --allow 127.0.0.1 d.luks > gdb.log 2>&1
+assert_only_locked 'at the decryption'
+assert_found 'd-cek locked'
+assert_found 'd-shared locked'

@@ -30,8 +30,23 @@ let folder_of ~socket argument =
   let paths = List.map after_equal (String.split_on_char ',' argument) in
   Option.map Filename.dirname (List.find_opt is_path paths)
 
+let is_socket path =
+  match Unix.lstat path with
+  | { st_kind = Unix.S_SOCK; _ } -> true
+  | _ | exception Unix.Unix_error _ -> false
+
+(* Nothing but sockets: the name of a disk may be among the arguments, too. *)
+let remove_sockets folder ~socket =
+  if is_socket (Filename.concat folder socket) then
+    try
+      List.iter (fun path -> if is_socket path then Unix.unlink path)
+        (List.map (Filename.concat folder)
+           (Array.to_list (Sys.readdir folder)));
+      Unix.rmdir folder
+    with Unix.Unix_error _ | Sys_error _ -> ()
+
 let end_programs mark ~socket =
-  List.iter Files.remove
+  List.iter (remove_sockets ~socket)
     (List.filter_map (folder_of ~socket) (Programs.finish mark))
 
 let obey = function

@@ -22,8 +22,9 @@ val remove_pid_file : t -> string -> int -> unit
 (** Only if it has this number in it. *)
 
 val end_programs : t -> Programs.mark -> socket:string -> unit
-(** See {!Programs.finish}.  If a file of this name is in the arguments of one of
-    them, its folder is removed. *)
+(** See {!Programs.finish}.  If a socket of this name is in the arguments of one
+    of them, its folder is removed with the sockets in it, if nothing else is
+    there. *)
 
 val unmounted : t -> unit
 (** There is nothing to unmount any more. *)
