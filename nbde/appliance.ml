@@ -4,6 +4,8 @@
  * The libguestfs appliance: disks, memory, network, launch and end.
  *)
 
+open Printf
+
 open Gettext
 
 type settings = {
