@@ -59,8 +59,8 @@ let configure (g : Guestfs.guestfs) settings =
   g#set_program Package.name;
   if settings.verbose then g#set_verbose true;
   if settings.trace then g#set_trace true;
-  (* It would have a copy of this process for as long as the appliance lives, and
-   * the janitor does what it is for.
+  (* It would be a copy of this process, with its keys, for as long as the
+   * appliance lives; the janitor does what it is for.
    *)
   g#set_recovery_proc false;
   g#set_network settings.network;

@@ -39,8 +39,8 @@ extern bool arena_give (struct arena *arena, void *p);
 /* Is p in this arena? */
 extern bool arena_has (const struct arena *arena, const void *p);
 
-/* Bytes of a block of the caller's, at least what was asked for; 0 if p is not a
- * block.
+/* Bytes of a block of the caller's, at least what was asked for; 0 if p is not
+ * a block.
  */
 extern size_t arena_size (const struct arena *arena, const void *p);
 

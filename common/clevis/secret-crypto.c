@@ -32,8 +32,8 @@
  */
 #define LARGE_BLOCK (128 * 1024)
 
-/* libcryptsetup has an OpenSSL of its own, as it were, which looks everything up
- * for itself and keeps it: some 200 KiB.
+/* libcryptsetup has an OpenSSL of its own, as it were, which looks everything
+ * up for itself and keeps it: some 200 KiB.
  */
 #define ROOM (1024 * 1024)
 
@@ -103,8 +103,8 @@ arena_release (void *p)
   spare[i].blocks[spare[i].n++] = p;
 }
 
-/* What OpenSSL makes when it is first needed and keeps: the random generators of
- * this thread, and what the exchange and libjose look up.  Before the first
+/* What OpenSSL makes when it is first needed and keeps: the random generators
+ * of this thread, and what the exchange and libjose look up.  Before the first
  * scope, so that it does not fill a small arena.
  */
 static void

@@ -73,7 +73,8 @@ json_alloc (size_t size)
 
   if (json_depth == 0)
     return malloc (size);
-  p = arena_used (secret_arena) + size > json_share ? NULL : take_counted (size);
+  p = arena_used (secret_arena) + size > json_share ? NULL
+    : take_counted (size);
   if (p == NULL) {
     secret_spilled = true;
     p = malloc (size);

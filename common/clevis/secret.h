@@ -37,8 +37,8 @@ extern int secret_init (void);
  */
 extern bool secret_was_short (void);
 
-/* Bytes of locked memory that secrets and JSON values have now: 0 where all were
- * released.
+/* Bytes of locked memory that secrets and JSON values have now: 0 where all
+ * were released.
  */
 extern size_t secret_used (void);
 

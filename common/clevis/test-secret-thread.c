@@ -83,8 +83,8 @@ leave_something (void)
   __asm__ volatile ("" : : "r" (bytes) : "memory");
 }
 
-/* When a thread has returned, and before its stack is unmapped, what it has left
- * there is gone: seen by a destructor of a variable of the thread.
+/* When a thread has returned, and before its stack is unmapped, what it has
+ * left there is gone: seen by a destructor of a variable of the thread.
  */
 static unsigned char found[1024];
 

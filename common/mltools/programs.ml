@@ -14,7 +14,8 @@ type mark = {
 
 external kill : Unix.file_descr -> int -> unit = "nbde_programs_kill"
 
-(* What is in a file of /proc, whose size nobody knows: words that end in NUL. *)
+(* What is in a file of /proc, whose size nobody knows: words that end in NUL.
+ *)
 let words folder name =
   let path =
     Printf.sprintf "/proc/self/fd/%d/%s" (Process.number folder) name in
@@ -35,7 +36,9 @@ let finish_one { variable; value } name =
   match int_of_string_opt name with
   | None -> None
   | Some pid ->
-     match Unix.openfile ("/proc/" ^ name) [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 with
+     match
+       Unix.openfile ("/proc/" ^ name) [Unix.O_RDONLY; Unix.O_CLOEXEC] 0
+     with
      | exception Unix.Unix_error _ -> None
      | folder ->
         Fun.protect ~finally:(fun () -> Unix.close folder) (fun () ->
