@@ -22,6 +22,9 @@
 #include "request.h"
 #include "verify.h"
 
+/* Seconds that a step starts pins before it listens to servers. */
+#define START_SECONDS 0.001
+
 struct device;
 
 /* What the run of a binding needs beyond what callers see. */
@@ -47,6 +50,9 @@ struct exchange {
   size_t nr_devices;
   size_t nr_pending;       /* devices that are not settled */
   bool started;
+  size_t next_device, next_binding; /* to be started */
+  bool all_started;
+  size_t most_bindings;    /* of a device */
   double start, deadline;  /* of the clock */
 };
 
@@ -350,37 +356,61 @@ verified (struct exchange *ex, struct run *run)
   settle (ex, device, EXCHANGE_UNLOCKED);
 }
 
-/* Start all bindings of a device.  One that is broken has failed before. */
+/* Prepare the bindings of a device to be started. */
 static void
-start_device (struct exchange *ex, struct device *device)
+ready_device (struct exchange *ex, struct device *device)
 {
   struct run *run;
   size_t i;
 
-  if (device->pub.nr_bindings == 0) {
+  if (device->pub.nr_bindings == 0)
     settle (ex, device, EXCHANGE_UNBOUND);
-    return;
-  }
   for (i = 0; i < device->pub.nr_bindings; ++i) {
     run = &device->runs[i];
     run->device = device;
     run->binding = &device->pub.bindings[i];
   }
-  for (i = 0; i < device->pub.nr_bindings; ++i) {
-    run = &device->runs[i];
-    if (device->pub.status != EXCHANGE_PENDING)
-      return;
-    if (run->binding->error.code != CLEVIS_OK) {
-      binding_failed (ex, run);
+}
+
+/* Start one binding.  One that is broken has failed before. */
+static void
+start_binding (struct exchange *ex, struct run *run)
+{
+  if (run->device->pub.status != EXCHANGE_PENDING)
+    return;
+  if (run->binding->error.code != CLEVIS_OK) {
+    binding_failed (ex, run);
+    return;
+  }
+  run->binding->pin->owner = run;
+  pin_start (run->binding->pin, ex);
+}
+
+/* Start bindings for a moment: the first one of each device, then the second one
+ * of each.  A device can have thousands of pins, and others are to be heard
+ * meanwhile.  Without servers nobody is.
+ */
+static void
+start_some (struct exchange *ex)
+{
+  const struct policy_settings *settings = policy_get_settings (ex->policy);
+  const double until = clock_now () + START_SECONDS;
+  const bool all = settings->offline != NULL;
+  struct device *device;
+
+  while (!ex->all_started && (all || clock_now () < until)) {
+    device = ex->devices[ex->next_device];
+    if (ex->next_binding < device->pub.nr_bindings)
+      start_binding (ex, &device->runs[ex->next_binding]);
+    if (++ex->next_device < ex->nr_devices)
       continue;
-    }
-    run->binding->pin->owner = run;
-    pin_start (run->binding->pin, ex);
+    ex->next_device = 0;
+    ex->all_started = ++ex->next_binding >= ex->most_bindings;
   }
 }
 
 static void
-start_all (struct exchange *ex)
+begin (struct exchange *ex)
 {
   const double seconds = policy_get_settings (ex->policy)->deadline / 1000.0;
   size_t i;
@@ -392,8 +422,11 @@ start_all (struct exchange *ex)
   verifier_set_deadline (ex->verifier, ex->deadline);
   for (i = 0; i < ex->nr_devices; ++i) {
     ex->devices[i]->account.allowed = seconds / BOUND_KDF_SHARE;
-    start_device (ex, ex->devices[i]);
+    ready_device (ex, ex->devices[i]);
+    if (ex->devices[i]->pub.nr_bindings > ex->most_bindings)
+      ex->most_bindings = ex->devices[i]->pub.nr_bindings;
   }
+  ex->all_started = ex->most_bindings == 0;
 }
 
 static void
@@ -449,10 +482,13 @@ int
 exchange_step (struct exchange *ex, int ms, struct clevis_error *err)
 {
   if (!ex->started)
-    start_all (ex);
+    begin (ex);
+  start_some (ex);
   take_verified (ex);
   if (ex->nr_pending == 0)
     return 0;
+  if (!ex->all_started)
+    ms = 0;
   if (requests_step (ex->requests, time_to_wait (ex, ms), err) == -1)
     return -1;
   take_verified (ex);

@@ -24,6 +24,11 @@
  */
 #define FIRST_PAUSE 0.25        /* seconds */
 
+/* Requests that are sent in one step.  To blind a question and to begin a
+ * transfer takes a third of a millisecond.
+ */
+#define AT_ONCE 4
+
 /* A server, by scheme, host and port, and how much it has to do. */
 struct server {
   struct server *next;
@@ -59,6 +64,7 @@ struct queued {
   size_t *devices;              /* that ask this, each once */
   size_t nr_devices;
   size_t charged;               /* the device in whose name it is under way */
+  queue_prepare_fn prepare;     /* NULL: it is ready to be sent */
   http_done_fn done;
   void *opaque;
 };
@@ -264,6 +270,12 @@ queue_add (struct queue *queue, const struct http_request *request,
   return queued;
 }
 
+void
+queue_prepare (struct queued *queued, queue_prepare_fn fn)
+{
+  queued->prepare = fn;
+}
+
 /* Tell the owner, who may meanwhile add others and cancel others. */
 static void
 finish (struct queued *queued, const struct http_reply *reply)
@@ -342,6 +354,12 @@ send_request (struct queued *queued)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
+  if (queued->prepare &&
+      queued->prepare (&queued->request, queued->opaque, &err) == -1) {
+    finish_without (queued, &err);
+    return -1;
+  }
+  queued->prepare = NULL;
   queued->tries++;
   queued->transfer = http_start (queued->queue->http, &queued->request,
                                  reply_came, queued, &err);
@@ -409,21 +427,21 @@ next_to_send (struct queue *queue, double now)
   return best;
 }
 
-/* Send what may be sent.  Telling an owner can end other requests, so the list
- * is looked at anew for each.  Returns true if a request has ended at once, so
- * that there may be more to do without any reply.
+/* Send what may be sent, but not more than a few: what has come meanwhile is
+ * heard first.  Telling an owner can end other requests, so the list is looked
+ * at anew for each.  Returns true if there may be more to do without any reply.
  */
 static bool
-send_all (struct queue *queue)
+send_some (struct queue *queue)
 {
   const double now = clock_now ();
   struct queued *queued;
-  bool ended = false;
+  bool more = false;
+  int i;
 
-  while ((queued = next_to_send (queue, now)) != NULL)
-    if (send_request (queued) == -1)
-      ended = true;
-  return ended;
+  for (i = 0; i < AT_ONCE && (queued = next_to_send (queue, now)); ++i)
+    more |= send_request (queued) == -1 || i == AT_ONCE - 1;
+  return more;
 }
 
 /* The last try that ended says why there is no answer: a server that is busy is
@@ -485,7 +503,7 @@ queue_step (struct queue *queue, int ms, struct clevis_error *err)
   if (queue->deadline == 0)
     queue->deadline = clock_now () +
       policy_get_settings (queue->policy)->deadline / 1000.0;
-  if (send_all (queue))
+  if (send_some (queue))
     ms = 0;
   else if (queue->first)
     ms = time_to_wait (queue, ms);

@@ -43,6 +43,14 @@ extern struct queued *queue_add (struct queue *queue,
                                  http_done_fn done, void *opaque,
                                  struct clevis_error *err);
 
+/* Let fn (request, opaque, err) fill in path and body just before the request is
+ * sent for the first time, with the opaque of queue_add.  It returns 0, or -1
+ * and why; then that is the end of the request.
+ */
+typedef int (*queue_prepare_fn) (struct http_request *request, void *opaque,
+                                 struct clevis_error *err);
+extern void queue_prepare (struct queued *queued, queue_prepare_fn fn);
+
 /* Another device asks the same, and lends the request its turn.  Returns 0, or
  * -1 with CLEVIS_ERR_SYSTEM.
  */

@@ -37,6 +37,7 @@ struct question {
   struct requests *rs;
   struct question *next, **prev;
   char *key;                    /* equal for equal questions */
+  unsigned hash;                /* of key */
   struct url *url;              /* to ask: of the token, or mapped */
   bool mapped;
   char *kid;
@@ -236,6 +237,17 @@ question_key (const struct request_query *query)
                    y) == -1 ? NULL : key;
 }
 
+/* A disk may have thousands of questions; most differ in this (FNV-1a). */
+static unsigned
+hash_of (const char *text)
+{
+  unsigned hash = 2166136261U;
+
+  for (; *text; ++text)
+    hash = (hash ^ (unsigned char) *text) * 16777619U;
+  return hash;
+}
+
 /* Blind the question and write it down as it will be sent. */
 static int
 prepare (struct question *q, struct clevis_error *err)
@@ -278,13 +290,14 @@ new_question (struct requests *rs, const struct request_query *query,
   q->exported = empty;
   q->key = question_key (query);
   q->kid = strdup (query->kid);
-  q->exchange_key = json_deep_copy (query->server);
-  q->epk = json_deep_copy (query->epk);
-  if (q->key == NULL || q->kid == NULL || q->exchange_key == NULL ||
-      q->epk == NULL)
+  q->exchange_key = json_incref ((json_t *) query->server);
+  q->epk = json_incref ((json_t *) query->epk);
+  if (q->key == NULL || q->kid == NULL)
     clevis_error_errno (err, ENOMEM, _("request"));
-  else if (set_url (q, query->url, err) == 0 && prepare (q, err) == 0)
+  else if (set_url (q, query->url, err) == 0) {
+    q->hash = hash_of (q->key);
     return q;
+  }
   question_free (q);
   return NULL;
 }
@@ -303,10 +316,11 @@ static struct question *
 find_question (struct requests *rs, const struct request_query *query)
 {
   CLEANUP_FREE char *key = question_key (query);
+  const unsigned hash = key ? hash_of (key) : 0;
   struct question *q;
 
   for (q = rs->questions; key && q; q = q->next)
-    if (!q->answered && strcmp (q->key, key) == 0)
+    if (q->hash == hash && !q->answered && strcmp (q->key, key) == 0)
       return q;
   return NULL;
 }
@@ -370,12 +384,12 @@ check_export (const struct question *q, struct clevis_error *err)
 
 /* Write down a question instead of asking it. */
 static int
-export_question (const struct question *q, struct offline *offline,
+export_question (struct question *q, struct offline *offline,
                  struct clevis_error *err)
 {
   CLEANUP_FREE char *url = NULL;
 
-  if (check_export (q, err) == -1)
+  if (check_export (q, err) == -1 || prepare (q, err) == -1)
     return -1;
   if (asprintf (&url, "%s%s", q->url->base, q->path) == -1) {
     url = NULL;
@@ -421,6 +435,20 @@ export_all (struct requests *rs, struct offline *offline)
   return any;
 }
 
+/* To blind a question costs time, so it is done when its turn has come. */
+static int
+prepare_request (struct http_request *request, void *opaque,
+                 struct clevis_error *err)
+{
+  struct question *q = opaque;
+
+  if (prepare (q, err) == -1)
+    return -1;
+  request->path = q->path;
+  request->body = q->body;
+  return 0;
+}
+
 /* All who wait lend it their turns. */
 static int
 join_waiters (struct question *q, struct clevis_error *err)
@@ -439,13 +467,15 @@ send_question (struct question *q)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   const struct http_request request = {
-    .base = q->url, .trusted = q->mapped, .path = q->path, .body = q->body,
+    .base = q->url, .trusted = q->mapped,
   };
 
   q->queued = queue_add (q->rs->queue, &request, q->waiters->device,
                          reply_came, q, &err);
-  if (q->queued && join_waiters (q, &err) == 0)
+  if (q->queued && join_waiters (q, &err) == 0) {
+    queue_prepare (q->queued, prepare_request);
     return 0;
+  }
   queue_cancel (q->queued);
   q->queued = NULL;
   tell (q, NULL, &err, NULL);

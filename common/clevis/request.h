@@ -45,8 +45,8 @@ extern void requests_free (struct requests *rs);
 /* Ask.  Nothing is sent before requests_step, from which done is called.
  *
  * Returns a handle that lives until done was called or request_cancel; or NULL,
- * and done is never called: CLEVIS_ERR_POLICY, CLEVIS_ERR_TOKEN (C is no point
- * of its curve) or CLEVIS_ERR_SYSTEM.
+ * and done is never called: CLEVIS_ERR_POLICY or CLEVIS_ERR_SYSTEM.  That C is no
+ * point of its curve is found when the question is blinded (CLEVIS_ERR_TOKEN).
  */
 extern struct request *requests_ask (struct requests *rs,
                                      const struct request_query *query,

@@ -1028,9 +1028,9 @@ test_epk_off_the_curve (void **state)
   ASKED a = question (server_url (f->server), f->key);
 
   json_object_set (a.epk, "y", json_object_get (a.epk, "x"));
-  ask (f, &a);
-  assert_null (a.request);
+  ask_and_wait (f, &a);
   assert_failed (&a, CLEVIS_ERR_TOKEN, "not a point of its curve");
+  assert_int_equal (server_requests (f->server), 0);
 }
 
 /* Tang's own keys instead of the server. */
