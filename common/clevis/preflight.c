@@ -341,6 +341,24 @@ probed (const struct http_reply *reply, void *opaque)
   end (check);
 }
 
+/* All devices with that server and key lend the check their turns. */
+static int
+join_devices (struct check *check, struct clevis_error *err)
+{
+  const struct preflight *pf = check->pf;
+  const struct device *device;
+  size_t i, j;
+
+  for (i = 0; i < pf->nr_devices; ++i) {
+    device = pf->devices[i];
+    for (j = 0; j < device->pub.nr_leaves && device->checks[j] != check; ++j)
+      ;
+    if (j < device->pub.nr_leaves && queue_join (check->queued, i, err) == -1)
+      return -1;
+  }
+  return 0;
+}
+
 /* Put a request into the queue.  Its end may be that memory is short. */
 static void
 ask (struct check *check, const char *path, const char *body,
@@ -352,8 +370,11 @@ ask (struct check *check, const char *path, const char *body,
 
   check->queued = queue_add (check->pf->queue, &request, check->device, done,
                              check, &check->error);
-  if (check->queued == NULL)
-    end (check);
+  if (check->queued && join_devices (check, &check->error) == 0)
+    return;
+  queue_cancel (check->queued);
+  check->queued = NULL;
+  end (check);
 }
 
 static void
