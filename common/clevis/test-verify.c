@@ -284,8 +284,10 @@ dear_luks (int iterations)
   return ready_luks (file);
 }
 
-/* Iterations of a second or so, and what luks_cost says of them. */
-#define DEAR (2000000 / time_factor ())
+/* Iterations of about a second, also under valgrind, which takes 40 times as
+ * long for one.
+ */
+#define DEAR (time_factor () < 4 ? 2000000 : 50000)
 
 static struct verify_job
 job_of (struct fixture *f, struct luks *luks, struct verify_account *account,
@@ -390,7 +392,7 @@ test_devices_take_turns (void **state)
     { .allowed = 1e6 }, { .allowed = 1e6 },
   };
   struct verify_job jobs[4], last, cheap;
-  int i;
+  int i, missing = 2;
 
   for (i = 0; i < 4; ++i) {
     jobs[i] = job_of (f, greedy, &accounts[0], all_keyslots + 1, 1);
@@ -400,10 +402,13 @@ test_devices_take_turns (void **state)
   cheap = job_for (f, 0, all_keyslots, 1);
   submit (f, &last);
   submit (f, &cheap);
-  assert_ptr_equal (next (f), &cheap);
-  /* One of the greedy device may have begun before the other one came. */
-  if (next (f) != &last)
-    assert_ptr_equal (next (f), &last);
+  /* One of the greedy device had begun before the others came. */
+  for (i = 0; i < 3; ++i) {
+    const struct verify_job *ended = next (f);
+
+    missing -= ended == &cheap || ended == &last;
+  }
+  assert_int_equal (missing, 0);
   verifier_free (f->v);
   f->v = NULL;
   while (verifier_is_left ())
