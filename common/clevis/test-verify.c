@@ -437,7 +437,8 @@ test_free_does_not_wait (void **state)
   start = clock_now ();
   verifier_free (f->v);
   f->v = NULL;
-  assert_true (clock_now () - start < 1);
+  /* valgrind runs one thread at a time. */
+  assert_true (time_factor () == 4 || clock_now () - start < 1);
   assert_true (verifier_is_left ());
   luks_free (luks);
   secret_free (f->passphrase[1]);
