@@ -158,13 +158,13 @@ test_ecdh_es_with_epk_in_header (void **state)
   CLEANUP_JSON json_t *key = tang_key ("P-521");
   CLEANUP_JSON json_t *header = tang_header ("http://h", key);
   CLEANUP_JSON json_t *jwk = public_part (key), *jwe = NULL, *k = NULL;
-  CLEANUP_JSON json_t *epk = NULL;
+  CLEANUP_JSON json_t *epk = NULL, *cek = json_object ();
 
   json_object_del (jwk, "alg");
   json_object_del (jwk, "key_ops");
   jwe = json_pack ("{s:O}", "protected", header);
-  assert_true (jose_jwe_enc (jose_quiet_cfg (), jwe, NULL, jwk, plain,
-                             sizeof plain));
+  assert_true (jose_jwe_enc_jwk (jose_quiet_cfg (), jwe, NULL, jwk, cek));
+  encrypt_content (jwe, cek, plain, sizeof plain);
   epk = json_deep_copy (json_object_get (json_object_get (jwe, "header"),
                                          "epk"));
   json_object_set_new (epk, "alg", json_string ("ECMR"));

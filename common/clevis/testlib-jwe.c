@@ -111,6 +111,26 @@ jwe_of (const json_t *header)
   return jwe;
 }
 
+/* Of LeakSanitizer, where a test is built with it. */
+extern void __lsan_disable (void) __attribute__ ((weak));
+extern void __lsan_enable (void) __attribute__ ((weak));
+
+/* jose 14 forgets the header that it decodes here (handle_zip_enc); for valgrind
+ * the file leaks.valgrind says so.
+ */
+void
+encrypt_content (json_t *jwe, const json_t *cek, const void *plain, size_t len)
+{
+  bool encrypted;
+
+  if (__lsan_disable)
+    __lsan_disable ();
+  encrypted = jose_jwe_enc_cek (jose_quiet_cfg (), jwe, cek, plain, len);
+  if (__lsan_enable)
+    __lsan_enable ();
+  assert_true (encrypted);
+}
+
 /* libjose puts "epk" in an unprotected header, while jose jwe enc -c, which
  * Clevis calls, moves it to the protected one before that is authenticated.
  */
@@ -129,7 +149,7 @@ encrypt_header (const json_t *header, const json_t *jwk, const void *plain,
                      (json_t *) epk);
     json_object_del (jwe, "header");
   }
-  assert_true (jose_jwe_enc_cek (jose_quiet_cfg (), jwe, cek, plain, len));
+  encrypt_content (jwe, cek, plain, len);
   return jwe;
 }
 

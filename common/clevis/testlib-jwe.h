@@ -50,6 +50,10 @@ extern json_t *encrypt_tang (const char *url, const json_t *key,
 extern json_t *encrypt_header (const json_t *header, const json_t *jwk,
                                const void *plain, size_t len);
 
+/* The last step of it: add the ciphertext to a JWE that has all else. */
+extern void encrypt_content (json_t *jwe, const json_t *cek,
+                             const void *plain, size_t len);
+
 /* A null pin, with its key in the header. */
 extern json_t *encrypt_null (const void *plain, size_t len);
 
