@@ -38,11 +38,26 @@ wait_for 20 accepts "$socks" || fail "no microsocks: $(cat socks.log)"
 find_free_port
 dead=$free_port
 
+# A port of 127.0.0.1 is one of ::1 too, where localhost has that address: of
+# those of a name microsocks takes the first, and no other.
+listen_on_localhost ()
+{
+  getent ahosts localhost | grep -q '^::1 ' || return 0
+  : > six.log
+  setsid socat -d -d "TCP6-LISTEN:$1,bind=[::1],ipv6only=1,reuseaddr,fork" \
+    "TCP:127.0.0.1:$1" </dev/null > six.log 2>&1 &
+  groups+=($!)
+  wait_for 20 grep -q ' listening on ' six.log ||
+    fail "no server on ::1: $(cat six.log)"
+}
+
 start_tang one
+listen_on_localhost "$TANG_PORT_one"
 make_ca ca
 make_ca stranger
 make_cert ca good DNS:localhost,IP:127.0.0.1
 start_tls tls good "$TANG_PORT_one"
+listen_on_localhost "$TANG_PORT_tls"
 bound_to d.luks one "http://localhost:$TANG_PORT_one"
 bound_to s.luks one "https://localhost:$TANG_PORT_tls"
 
