@@ -98,6 +98,34 @@ END
   chmod +x "$VIRT_NBDE_UNLOCK"
 fi
 
+# An appliance that has clevis: a copy of libguestfs' list of packages and files,
+# with clevis.  Sets extended, the folder that is to be LIBGUESTFS_PATH and
+# LIBGUESTFS_CACHEDIR; with the same files the appliance that was built is used
+# again.
+extended_appliance ()
+{
+  local from new=$tmp/supermin.d
+  for from in /usr/lib/*/guestfs /usr/lib64/guestfs /usr/lib/guestfs; do
+    [ ! -d "$from/supermin.d" ] || break
+  done
+  [ -d "$from/supermin.d" ] || return 1
+  extended=$(test_cache)/appliance-with-clevis
+  mkdir -p "$extended"
+  rm -rf "$new"
+  cp -a "$from/supermin.d" "$new" || return 1
+  printf '%s\n' clevis clevis-luks curl jose luksmeta cryptsetup-bin \
+    > "$new/zz-clevis-packages"
+  if ! diff -rq "$new" "$extended/supermin.d" >/dev/null 2>&1; then
+    rm -rf "$extended/supermin.d"
+    mv "$new" "$extended/supermin.d"
+  fi
+}
+
+# Where an appliance with a network finds this host: qemu's user network, whose
+# range libguestfs has chosen.
+# shellcheck disable=SC2034
+appliance_host=169.254.2.2
+
 # Process groups to be ended with the test.
 groups=()
 

@@ -14,32 +14,12 @@ requires_appliance
 requires_tang
 requires supermin
 
-# Where the appliance finds this host: qemu's user network, whose range
-# libguestfs has chosen.
-host=169.254.2.2
-
-# A copy of libguestfs' packages and files, with clevis.
-extended_appliance ()
-{
-  local from
-  for from in /usr/lib/*/guestfs /usr/lib64/guestfs /usr/lib/guestfs; do
-    [ ! -d "$from/supermin.d" ] || break
-  done
-  [ -d "$from/supermin.d" ] || skip 'no supermin.d of libguestfs'
-  extended=$(test_cache)/bench-appliance
-  # With the same files the appliance that was built is used again.
-  mkdir -p "$extended"
-  rm -rf "$extended/supermin.d"
-  cp -a "$from/supermin.d" "$extended/supermin.d"
-  printf '%s\n' clevis clevis-luks curl jose luksmeta cryptsetup-bin \
-    > "$extended/supermin.d/zz-clevis-packages"
-}
-
 bench_guests
-extended_appliance
+extended_appliance || skip 'no supermin.d of libguestfs'
 start_tang a
 # The binding names the server as the appliance sees it.
-url=http://$host:$TANG_PORT_a
+# shellcheck disable=SC2154
+url=http://$appliance_host:$TANG_PORT_a
 curl -s "$TANG_URL_a/adv" > a.adv || fail 'no advertisement'
 # Nothing but one LUKS device with a filesystem in it, since clevis is told
 # where it is, and looks for no other.
