@@ -158,18 +158,6 @@ let add_itself (g : Guestfs.guestfs) { source; blocksize; _ } format =
     Failure.error (f_"%s: cannot be added (-v shows more): %s") (title source)
       (Guestfs_error.line message)
 
-(* A server can show one header to us and another one to qemu, which opens what
- * that names.
- *)
-let check_remote_format { Overlay.title; format; _ } found =
-  if format = None && found <> Image_format.Raw then
-    let name = Image_format.name found in
-    Failure.error
-      ~hint:(sprintf (f_"If you trust the server with the files of this host: \
-                         --format=%s") name)
-      (f_"%s: begins like a %s file, and nobody has said that it is one") title
-      name
-
 let reader (g : Guestfs.guestfs) =
   if String.starts_with ~prefix:"libvirt" (g#get_backend ()) then
     Overlay.Libvirt
@@ -186,7 +174,6 @@ let add_disk g ~folder ~writable i disk =
   | Remote _ ->
      let remote = remote_of disk in
      let format = Overlay.format_of_remote place remote in
-     check_remote_format remote format;
      say_format remote.title ~found_out:(remote.format = None) format;
      if writable then add_itself g disk format
      else

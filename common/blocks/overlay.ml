@@ -172,6 +172,19 @@ let fetch means ~title node file =
 let means_of_remote folder ({ network; _ } : remote) =
   means ~folder ~read:[] ~network
 
+(* A server can show one header to us and another one to qemu, which opens what
+ * that names.
+ *)
+let found_out ~title = function
+  | Image_format.Raw -> Image_format.Raw
+  | format ->
+     let name = Image_format.name format in
+     Failure.error
+       ~hint:(sprintf (f_"If you trust the server with the files of this host: \
+                          --format=%s") name)
+       (f_"%s: begins like a %s file, and nobody has said that it is one") title
+       name
+
 let format_of_remote { folder; name; _ } (remote : remote) =
   let { node; title; format; _ } : remote = remote in
   match format with
@@ -180,12 +193,12 @@ let format_of_remote { folder; name; _ } (remote : remote) =
      let file = Filename.concat folder (name ^ ".head") in
      fetch (means_of_remote folder remote) ~title node file;
      Chain.with_file file (fun read ->
-       let format =
-         match format with
-         | Some format -> format
-         | None -> Image_format.detect (read 0L Image_format.head) in
-       Chain.check_alone title format read;
-       format)
+       match format with
+       | Some format ->
+          Chain.check_alone title format read;
+          format
+       | None ->
+          found_out ~title (Image_format.detect (read 0L Image_format.head)))
 
 let over_remote { folder; name; reader } (remote : remote) ~format =
   let { node; uri; title; _ } : remote = remote in

@@ -35,8 +35,8 @@ type remote = {
 }
 
 val format_of_remote : place -> remote -> Image_format.t
-(** Its format, given or found out; it may name no other file.  Raises
-    {!Failure.Error}. *)
+(** Its format.  One that was given may name no other file; one that is found out
+    may only be [Raw].  Raises {!Failure.Error}. *)
 
 val over_remote : place -> remote -> format:Image_format.t -> string
 (** As {!over_chain}, once the format is known. *)

@@ -424,6 +424,73 @@ let test_alone () =
     fails "on a server" "title: it has a backing file: 'base.img', which is not"
       (fun () -> check "over"))
 
+let rec wait_for condition tries =
+  if not (condition ()) then
+    if tries = 0 then failwith "waited in vain"
+    else (
+      Unix.sleepf 0.05;
+      wait_for condition (tries - 1)
+    )
+
+(* The bytes of a file, from a server. *)
+let with_server file f =
+  let socket = file ^ ".sock" in
+  let pid =
+    Unix.create_process "qemu-nbd"
+      [| "qemu-nbd"; "--read-only"; "--format=raw"; "--persistent";
+         "--socket=" ^ Files.absolute socket; file |]
+      Unix.stdin Unix.stdout Unix.stderr in
+  let finally () =
+    Unix.kill pid Sys.sigterm;
+    ignore (Unix.waitpid [] pid) in
+  Fun.protect ~finally (fun () ->
+    wait_for (fun () -> Sys.file_exists socket) 200;
+    let node, uri =
+      Node.nbd ~server:("unix:" ^ Files.absolute socket) ~export:"" in
+    f (fun format ->
+      { Overlay.node; uri; network = Sandbox.All_sockets; title = "t"; format }))
+
+let test_servers () =
+  in_folder (fun folder ->
+    create "raw" "raw";
+    create "qcow2" "plain";
+    on_top "raw" ~backing_format:"raw" "over";
+    let place = { Overlay.folder; name = "r"; reader = Overlay.Qemu } in
+    let format_of remote =
+      Image_format.name (Overlay.format_of_remote place remote) in
+    with_server "raw" (fun remote ->
+      Testing.text "raw" "raw" (format_of (remote None));
+      Testing.is_true "an overlay"
+        (Sys.file_exists
+           (Overlay.over_remote place (remote None) ~format:Raw)));
+    with_server "plain" (fun remote ->
+      Testing.text "as the user says" "qcow2" (format_of (remote (Some Qcow2)));
+      fails "as the bytes say" "t: begins like a qcow2 file" (fun () ->
+        format_of (remote None)));
+    with_server "over" (fun remote ->
+      fails "with a backing file" "t: it has a backing file: 'raw'" (fun () ->
+        format_of (remote (Some Qcow2)))))
+
+(* A qemu-img that does something else. *)
+let test_taken_over () =
+  in_folder (fun folder ->
+    create "raw" "base.img";
+    let real =
+      List.find Sys.file_exists
+        (List.map (fun folder -> Filename.concat folder "qemu-img")
+           (String.split_on_char ':' (Sys.getenv "PATH"))) in
+    Unix.mkdir "bin" 0o700;
+    write_file "bin/qemu-img"
+      (sprintf "#!/bin/bash\nexec %s create -q -u -f qcow2 -b /etc/passwd -F raw \
+                \"${!#}\" 1M\n" (Filename.quote real));
+    Unix.chmod "bin/qemu-img" 0o700;
+    let path = Sys.getenv "PATH" in
+    Fun.protect ~finally:(fun () -> Unix.putenv "PATH" path) (fun () ->
+      Unix.putenv "PATH" (Filename.concat folder "bin" ^ ":" ^ path);
+      fails "another overlay" "has not made the overlay" (fun () ->
+        Overlay.over_chain { folder; name = "o"; reader = Qemu }
+          (Chain.walk ~format:Raw "base.img"))))
+
 let () =
   test_formats ();
   test_detect ();
@@ -437,4 +504,6 @@ let () =
   test_long_chain ();
   test_nodes ();
   test_alone ();
+  test_servers ();
+  test_taken_over ();
   Testing.finish ()

@@ -5,6 +5,8 @@
  * is opened in at most 1.2 times the time that it takes alone.  The two are run
  * in turn, and the lowest times are compared, so that whatever else the
  * machine does meets both; the ratios are printed.
+ *
+ * alone
  */
 
 #include <config.h>
