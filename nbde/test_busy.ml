@@ -5,7 +5,9 @@
  * not.
  *)
 
-(* As cryptsetup 2.6.1 in an appliance gave them. *)
+(* The second is as cryptsetup 2.6.1 in an appliance gave it, of a disk that was held.
+ * The first was seen once; its end is what device mapper would say of such a disk.
+ *)
 let reload =
   "cryptsetup_open: cryptsetup exited with status 4: device-mapper: reload \
    ioctl on luks-5f1b4f4e-7d0c-4d8c-9d0e-2f1f6a2b3c4d (254:0) failed: Device or \
