@@ -184,8 +184,8 @@ let rec with_launched ~janitor ~lasting settings guest f =
   with
   | Kvm_fails ->
      Messages.warning
-       (f_"KVM does not work on this machine, though there is %s: the appliance \
-           is emulated, which is slower") Kvm.device;
+       (f_"KVM does not work on this machine, though there is %s: the \
+           appliance is emulated, which is slower") Kvm.device;
      Messages.debug "to do so at once, set %s=%s" Kvm.variable Kvm.emulate;
      Process.with_variable Kvm.variable Kvm.emulate (fun () ->
        with_launched ~janitor ~lasting settings guest f)

@@ -73,7 +73,7 @@ let server source =
 let check_source disk source =
   let has name node = child name node <> None in
   let unknown =
-    List.filter_map (fun (name, is_there) -> if is_there then Some name else None)
+    List.filter snd
       ["encryption", has "encryption" disk || has "encryption" source;
        "slices", has "slices" source;
        "cookies", has "cookies" source;
@@ -81,7 +81,8 @@ let check_source disk source =
        "tls", attribute "tls" source = Some "yes"] in
   if unknown <> [] then
     Failure.error ~hint:(s_"Give its disks with -a.")
-      (f_"a disk of it cannot be read: %s in its XML") (String.concat ", " unknown)
+      (f_"a disk of it cannot be read: its XML has %s")
+      (String.concat ", " (List.map fst unknown))
 
 let network disk source =
   let protocol = needed "protocol" (attribute "protocol" source) in
