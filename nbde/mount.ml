@@ -132,7 +132,8 @@ let run_mount session g ~before ~status =
   Fun.protect ~finally (fun () ->
     (* The appliance must live on after a signal, to write what it has. *)
     Signals.spare_children true;
-    Mountpoint.end_on_signal directory ~child:(Option.value (Appliance.child g) ~default:0);
+    Mountpoint.end_on_signal directory
+      ~child:(Option.value (Appliance.child g) ~default:0);
     Option.iter (write_pid_file session) pid_file;
     Option.iter (Background.ready ~status) background;
     loop g)
