@@ -143,9 +143,10 @@ sources_have_a_head ()
 modules_have_interfaces ()
 {
   local file
-  find common nbde -name '*.ml' ! -name 'test_*' | while read -r file; do
-    [ -e "${file}i" ] || echo "$file: no .mli"
-  done
+  find common nbde -name '*.ml' ! -name 'test_*' ! -name 'helper_*' |
+    while read -r file; do
+      [ -e "${file}i" ] || echo "$file: no .mli"
+    done
 }
 
 # Absolute paths of one machine only: those whose first folder is not one that

@@ -3,7 +3,7 @@
  *
  * What an appliance reads of disks that are added as the tool adds them:
  *
- *   drive_checksums FORMAT FILE...
+ *   helper_drive_checksums FORMAT FILE...
  *
  * prints a line for each: SHA-256, as sha256sum does, and the name.
  *)
@@ -39,5 +39,5 @@ let () =
          prerr_endline message;
          exit 1)
   | _ ->
-     prerr_endline "usage: drive_checksums FORMAT FILE...";
+     prerr_endline "usage: helper_drive_checksums FORMAT FILE...";
      exit 2
