@@ -155,6 +155,8 @@ no_paths_of_one_machine ()
 {
   local dirs='bin|boot|dev|etc|lib|lib64|nonexistent|proc|run|sbin|srv|sys'
   dirs+='|tmp|usr|var'
+  # Of Guix and NixOS.
+  dirs+='|gnu|nix'
   # Paths of a URL.
   dirs+='|rec|adv'
   # What tests of a program give it may be any path.
