@@ -15,6 +15,15 @@
 /* LUKS2 has two metadata areas of 16 KiB to 4 MiB each (section 2.1). */
 #define BOUND_LUKS2_METADATA (4 * MIB)
 
+/* JSON values in both metadata areas together.  32 keyslots and 32 tokens of
+ * Clevis have some two thousand; each takes 700 bytes of memory once it is read,
+ * so that 4 MiB of them would take a gigabyte.
+ */
+#define BOUND_LUKS2_VALUES 16384
+
+/* Least bytes of a digest of the volume key: those of LUKS1 have 20. */
+#define BOUND_DIGEST_MIN 20
+
 /* Largest keyslots area that cryptsetup makes (LUKS2_MAX_KEYSLOTS_SIZE). */
 #define BOUND_LUKS2_KEYSLOTS (128 * MIB)
 

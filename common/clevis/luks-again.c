@@ -20,23 +20,28 @@ luks_again (const struct luks *luks, struct clevis_error *err)
 {
   struct luks *again = calloc (1, sizeof *again);
 
-  if (again == NULL) {
-    clevis_error_errno (err, errno, _("memory for the header"));
-    return NULL;
+  if (again) {
+    again->again = true;
+    again->size = luks->size;
+    again->metadata = luks->metadata;
+    again->info.version = luks->info.version;
+    again->device = strdup (luks->device);
+    again->fd = fcntl (luks->fd, F_DUPFD_CLOEXEC, 0);
+    if (again->device && again->fd != -1)
+      return again;
   }
-  again->size = luks->size;
-  again->metadata = luks->metadata;
-  again->info.version = luks->info.version;
-  again->device = strdup (luks->device);
-  again->fd = fcntl (luks->fd, F_DUPFD_CLOEXEC, 0);
-  if (again->device == NULL || again->fd == -1)
-    clevis_error_errno (err, errno, _("memory for the header"));
-  else if (luks_load (again, err) == 0) {
-    again->nr_wanted = 0;       /* all was supplied */
-    return again;
-  }
+  clevis_error_errno (err, errno, _("memory for the header"));
   luks_free (again);
   return NULL;
+}
+
+int
+luks_again_load (struct luks *again, struct clevis_error *err)
+{
+  if (luks_load (again, err) == -1)
+    return -1;
+  again->nr_wanted = 0;         /* all was supplied */
+  return 0;
 }
 
 void

@@ -49,6 +49,16 @@ luks_area_is_sound (unsigned char *area, size_t size)
   return len > 0 && memcmp (digest, checksum, len) == 0;
 }
 
+size_t
+luks_area_values (const unsigned char *area, size_t size)
+{
+  size_t i, n = 0;
+
+  for (i = 0; i < size; ++i)
+    n += area[i] == '[' || area[i] == '{' || area[i] == ',' || area[i] == ':';
+  return n;
+}
+
 json_t *
 luks_area_json (const unsigned char *area, size_t size)
 {

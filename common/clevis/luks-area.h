@@ -19,6 +19,11 @@
 /* Is the checksum of this area of size bytes right?  The area is changed. */
 extern bool luks_area_is_sound (unsigned char *area, size_t size);
 
+/* At least so many JSON values are in size bytes, whatever they are: braces,
+ * brackets, colons and commas are counted, those in strings as well.
+ */
+extern size_t luks_area_values (const unsigned char *area, size_t size);
+
 /* The JSON of this area, which the caller releases; NULL if there is none. */
 extern json_t *luks_area_json (const unsigned char *area, size_t size);
 

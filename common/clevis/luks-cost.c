@@ -22,6 +22,11 @@
  */
 #define ARGON2_KIB (1.0 / (1024 * 1024))
 
+/* Seconds to load a byte of metadata once more: checksums and JSON.  32 KiB of a
+ * usual device are 3 milliseconds, 8 MiB are for the slow lane of verify.c.
+ */
+#define LOADING 1e-7
+
 /* Bytes, and how much slower than SHA-256 it is at most. */
 static const struct hash {
   const char *name;
@@ -45,6 +50,12 @@ find_hash (const char *name)
   return &other;
 }
 
+bool
+luks_knows_hash (const char *hash)
+{
+  return find_hash (hash) != &other;
+}
+
 /* Each block of the hash takes all iterations. */
 static double
 pbkdf2_cost (const char *name, double iterations, double bytes)
@@ -53,6 +64,17 @@ pbkdf2_cost (const char *name, double iterations, double bytes)
   const double blocks = bytes / hash->bytes;
 
   return iterations * hash->factor * ITERATION * (blocks > 1 ? blocks : 1);
+}
+
+void
+luks_note_digest (struct luks *luks, const char *hash, uint32_t iterations)
+{
+  const double seconds = pbkdf2_cost (hash, iterations, 0);
+
+  if (iterations > luks->digest_iterations)
+    luks->digest_iterations = iterations;
+  if (seconds > luks->digest_seconds)
+    luks->digest_seconds = seconds;
 }
 
 /* The digest is compared with whatever comes out of the keyslot, so that a wrong
@@ -70,5 +92,5 @@ luks_cost (const struct luks *luks, int slot)
     return 0;
   cost = k->memory > 0 ? ARGON2_KIB * k->memory * k->iterations
     : pbkdf2_cost (k->hash, k->iterations, k->area_key_size);
-  return cost + pbkdf2_cost (luks->digest_hash, luks->digest_iterations, 0);
+  return cost + luks->digest_seconds + LOADING * 2 * luks->metadata;
 }

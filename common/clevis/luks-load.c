@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,25 +44,44 @@ largest_header (const struct luks *luks)
     : 2 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS;
 }
 
+/* libcryptsetup counts its contexts without a lock. */
+static pthread_mutex_t contexts = PTHREAD_MUTEX_INITIALIZER;
+
+void
+luks_close (struct luks *luks)
+{
+  pthread_mutex_lock (&contexts);
+  crypt_free (luks->cd);
+  pthread_mutex_unlock (&contexts);
+  luks->cd = NULL;
+}
+
+static int
+open_context (struct luks *luks, const char *path)
+{
+  int r;
+
+  pthread_mutex_lock (&contexts);
+  r = crypt_init (&luks->cd, path);
+  pthread_mutex_unlock (&contexts);
+  if (r < 0)
+    return r;
+  crypt_set_log_callback (luks->cd, luks_keep_log, luks);
+  return crypt_load (luks->cd,
+                     luks->info.version == 1 ? CRYPT_LUKS1 : CRYPT_LUKS2, NULL);
+}
+
 /* Load the copy as if the device had that size.  Returns as crypt_load does. */
 static int
 load_copy (struct luks *luks, uint64_t size)
 {
   char path[64];
-  int r;
 
   if (ftruncate (luks->fd, size) == -1)
     return -errno;
   snprintf (path, sizeof path, "/proc/self/fd/%d", luks->fd);
-  crypt_free (luks->cd);
-  luks->cd = NULL;
-  r = crypt_init (&luks->cd, path);
-  if (r < 0)
-    return r;
-  crypt_set_log_callback (luks->cd, luks_keep_log, luks);
-  return crypt_load (luks->cd,
-                     luks->info.version == 1 ? CRYPT_LUKS1 : CRYPT_LUKS2,
-                     NULL);
+  luks_close (luks);
+  return open_context (luks, path);
 }
 
 /* Bytes of the header that was loaded, to the end of its last area. */
@@ -152,6 +172,28 @@ is_primary_sound (const struct luks *luks)
   return json != NULL;
 }
 
+/* Before anybody reads the metadata: is it no more than a header needs?  Which of
+ * the two areas libcryptsetup takes does not matter.
+ */
+static int
+check_values (const struct luks *luks, struct clevis_error *err)
+{
+  const size_t size = 2 * luks->metadata;
+  CLEANUP_FREE unsigned char *areas = calloc (1, size);
+  ssize_t len;
+
+  if (areas == NULL)
+    return clevis_error_errno (err, errno, _("memory for the header"));
+  len = pread (luks->fd, areas, size, 0);
+  if (len == -1)
+    return clevis_error_errno (err, errno, _("memory for the header"));
+  if (luks_area_values (areas, len) > BOUND_LUKS2_VALUES)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("the LUKS2 metadata has more than %d values"),
+                             BOUND_LUKS2_VALUES);
+  return 0;
+}
+
 /* The size of the copy is that of the device, as far as a header can go:
  * libcryptsetup compares it with the areas that the header names.
  */
@@ -161,12 +203,14 @@ luks_load (struct luks *luks, struct clevis_error *err)
   const uint64_t largest = largest_header (luks);
   int r;
 
+  if (luks->info.version == 2 && !luks->again && check_values (luks, err) == -1)
+    return -1;
   r = load_copy (luks, luks->size < largest ? luks->size : largest);
   if (luks->cd == NULL)
     return clevis_error_errno (err, -r, _("memory for the header"));
   if (r < 0)
     return explain (luks, r, err);
-  if (luks->info.version == 2 && !is_primary_sound (luks))
+  if (luks->info.version == 2 && !luks->again && !is_primary_sound (luks))
     luks->info.note = _("the primary LUKS2 header is damaged, the secondary "
                         "one was used");
   luks->step = STEP_READY;

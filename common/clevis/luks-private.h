@@ -28,6 +28,7 @@ struct luks {
   char *device;
   uint64_t size;           /* bytes of the device */
   int fd;                  /* sparse memory file, a copy of the header */
+  bool again;              /* a copy of one that was loaded */
   struct crypt_device *cd;
   enum luks_step step;
   uint64_t secondary;      /* offset being looked at in STEP_SECONDARY */
@@ -46,7 +47,7 @@ struct luks {
   struct luks_token tokens[LUKS_TOKENS_MAX];
   size_t nr_tokens;
   uint32_t digest_iterations; /* largest of the header's digests */
-  const char *digest_hash; /* of that digest; NULL if it has none */
+  double digest_seconds;   /* what the dearest of them costs, see luks_cost */
 
   /* The volume key, if a keyslot has been verified and it, or the digest, is not
    * cheap: the quick header needs it, and would pay for the keyslot once more.
@@ -74,6 +75,9 @@ extern const char *luks_own_printf (struct luks *luks, const char *fmt, ...)
 /* Let libcryptsetup load the header that was collected, and read it. */
 extern int luks_load (struct luks *luks, struct clevis_error *err);
 
+/* Release what libcryptsetup has of it. */
+extern void luks_close (struct luks *luks);
+
 /* A log callback of libcryptsetup, whose opaque is the luks, or NULL. */
 extern void luks_keep_log (int level, const char *msg, void *opaque);
 
@@ -88,6 +92,13 @@ extern int luks2_read (struct luks *luks, struct clevis_error *err);
  */
 extern bool luks_may_be_tried (const struct luks *luks,
                                const struct luks_keyslot *k);
+
+/* Note a digest of the volume key: pbkdf2 with this hash.  hash may be NULL. */
+extern void luks_note_digest (struct luks *luks, const char *hash,
+                              uint32_t iterations);
+
+/* Is it a hash that every libcryptsetup computes? */
+extern bool luks_knows_hash (const char *hash);
 
 /* Does opening this keyslot cost next to nothing?  And the comparison with the
  * header's dearest digest, which follows?

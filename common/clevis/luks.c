@@ -93,7 +93,7 @@ luks_free (struct luks *luks)
 
   if (luks == NULL)
     return;
-  crypt_free (luks->cd);
+  luks_close (luks);
   if (luks->fd >= 0)
     close (luks->fd);
   for (i = 0; i < luks->nr_owned; ++i)

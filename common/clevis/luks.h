@@ -123,18 +123,23 @@ extern int luks_verify (struct luks *luks, int slot,
                         struct clevis_error *err);
 
 /* About how many seconds luks_verify takes for this keyslot on a processor of
- * today, the comparison with the digest included.  Nothing is measured, and
+ * today, the comparison with the digest and luks_again_load included.  Nothing is measured, and
  * nothing is derived.  0 for one that luks_verify refuses at once, negative if
  * there is none.
  */
 extern double luks_cost (const struct luks *luks, int slot);
 
 /* A loaded header once more, independent of the first one, so that another
- * thread may luks_verify with it.  Returns NULL with CLEVIS_ERR_SYSTEM or
- * CLEVIS_ERR_HEADER.
+ * thread may luks_again_load and luks_verify it.  Takes no time worth speaking
+ * of.  Returns NULL with CLEVIS_ERR_SYSTEM.
  */
 extern struct luks *luks_again (const struct luks *luks,
                                 struct clevis_error *err);
+
+/* Load what luks_again has returned.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM or
+ * CLEVIS_ERR_HEADER.
+ */
+extern int luks_again_load (struct luks *again, struct clevis_error *err);
 
 /* Take what luks_verify found with such a copy, for luks-quick.h. */
 extern void luks_adopt (struct luks *luks, struct luks *again);

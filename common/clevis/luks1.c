@@ -62,6 +62,7 @@ read_keyslots (struct luks *luks, struct clevis_error *err)
 {
   struct crypt_pbkdf_type pbkdf;
   struct luks_keyslot *k;
+  const char *hash = NULL;
   unsigned char be[4];
   int slot;
 
@@ -85,12 +86,12 @@ read_keyslots (struct luks *luks, struct clevis_error *err)
                                _("keyslot %d cannot be read"), slot);
     k->iterations = pbkdf.iterations;
     k->hash = luks_own (luks, strdup (pbkdf.hash));
-    luks->digest_hash = k->hash;        /* one for all */
+    hash = k->hash;             /* one for all */
   }
 
   if (pread (luks->fd, be, sizeof be, OFF_DIGEST_ITERATIONS) == sizeof be)
-    luks->digest_iterations = (uint32_t) be[0] << 24 | be[1] << 16 |
-      be[2] << 8 | be[3];
+    luks_note_digest (luks, hash, (uint32_t) be[0] << 24 | be[1] << 16 |
+                      be[2] << 8 | be[3]);
   return 0;
 }
 

@@ -114,20 +114,36 @@ read_segments (struct luks *luks, struct clevis_error *err)
   return 0;
 }
 
-static void
-read_digests (struct luks *luks)
+/* Bytes that a text in base64 stands for. */
+static size_t
+decoded_size (const char *text)
 {
-  const char *name;
+  const size_t len = strcspn (text, "=");
+
+  return len / 4 * 3 + len % 4 * 3 / 4;
+}
+
+/* libcryptsetup 2.6 takes a digest for right whose hash it cannot compute, and
+ * one of no bytes: any passphrase then opens the keyslot.
+ */
+static int
+read_digests (struct luks *luks, struct clevis_error *err)
+{
+  const char *name, *hash;
   json_t *digest;
-  uint32_t n;
 
   json_object_foreach (json_object_get (luks->json, "digests"), name, digest) {
-    n = get_u32 (digest, "iterations");
-    if (n > luks->digest_iterations) {
-      luks->digest_iterations = n;
-      luks->digest_hash = get_string (digest, "hash", NULL);
-    }
+    hash = get_string (digest, "hash", "");
+    if (strcmp (get_string (digest, "type", ""), "pbkdf2") != 0 ||
+        !luks_knows_hash (hash) ||
+        decoded_size (get_string (digest, "digest", "")) < BOUND_DIGEST_MIN)
+      return clevis_error_set (err, CLEVIS_ERR_HEADER,
+                               _("digest %s of the volume key (hash \"%s\") is "
+                                 "of a kind that is not supported"),
+                               name, hash);
+    luks_note_digest (luks, hash, get_u32 (digest, "iterations"));
   }
+  return 0;
 }
 
 static const char *
@@ -348,9 +364,8 @@ luks2_read (struct luks *luks, struct clevis_error *err)
   luks->info.label = s ? s : "";
 
   if (check_requirements (luks->json, err) == -1 ||
-      read_segments (luks, err) == -1)
+      read_segments (luks, err) == -1 || read_digests (luks, err) == -1)
     return -1;
-  read_digests (luks);
   read_keyslots (luks);
   if (read_tokens (luks, err) == -1)
     return -1;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <openssl/bn.h>
+#include <openssl/err.h>
 
 #include "bounds.h"
 #include "cleanups.h"
@@ -192,6 +193,20 @@ lagrange_term (const struct shamir *sh, size_t j, BIGNUM *term)
   return ok;
 }
 
+/* sum, which is 0 before, becomes the value at 0. */
+static bool
+interpolate (const struct shamir *sh, BIGNUM *sum, BIGNUM *term,
+             struct secret *out)
+{
+  size_t j;
+
+  for (j = 0; j < sh->n; ++j)
+    if (!lagrange_term (sh, j, term) ||
+        !BN_mod_add (sum, sum, term, sh->p, sh->ctx))
+      return false;
+  return BN_bn2binpad (sum, out->data, sh->len) == (int) sh->len;
+}
+
 struct secret *
 shamir_combine (const struct shamir *sh, struct clevis_error *err)
 {
@@ -199,7 +214,6 @@ shamir_combine (const struct shamir *sh, struct clevis_error *err)
   struct secret *out = secret_new (sh->len);
   BIGNUM *sum, *term;
   bool ok;
-  size_t j;
 
   BN_CTX_start (sh->ctx);
   sum = BN_CTX_get (sh->ctx);
@@ -207,14 +221,18 @@ shamir_combine (const struct shamir *sh, struct clevis_error *err)
   ok = out != NULL && term != NULL;
   if (ok)
     BN_zero (sum);
-  for (j = 0; ok && j < sh->n; ++j)
-    ok = lagrange_term (sh, j, term) &&
-      BN_mod_add (sum, sum, term, sh->p, sh->ctx);
-  ok = ok && BN_bn2binpad (sum, out->data, sh->len) == (int) sh->len;
+  else
+    secret_error (err);
+  if (ok && !interpolate (sh, sum, term, out)) {
+    ERR_clear_error ();
+    clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                      _("the shares cannot be combined: p is not prime, or "
+                        "they do not belong together"));
+    ok = false;
+  }
   BN_CTX_end (sh->ctx);
   if (!ok) {
     secret_free (out);
-    secret_error (err);
     return NULL;
   }
   return out;

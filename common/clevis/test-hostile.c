@@ -204,6 +204,44 @@ test_endless_key_derivation (void **state)
   compare ("endless key derivation", open_honest, file);
 }
 
+static void
+fill_header (json_t *json, void *unused)
+{
+  json_t *values = json_array ();
+  const char *name;
+  json_t *part;
+  int i;
+
+  json_object_foreach (json_object_get (json, "keyslots"), name, part)
+    json_object_set_new (json_object_get (part, "kdf"), "iterations",
+                         json_integer (1000));
+  for (i = 0; i < BOUND_LUKS2_VALUES / 5; ++i)
+    json_array_append_new (values, json_array ());
+  json_object_set_new (json_object_get (json_object_get (json, "tokens"), "0"),
+                       "x", values);
+}
+
+/* A header that takes long to read, and is read for each of many keyslots that
+ * cost nothing themselves.
+ */
+static void
+test_long_header (void **state)
+{
+  const char *file = tmp_path ("header.img");
+  CLEANUP_JSON json_t *jwe = encrypt_null ("wrong", 5);
+  CLEANUP_JSON json_t *token = json_pack ("{s:s, s:[s, s, s], s:O}", "type",
+                                          "clevis", "keyslots", "0", "1", "2",
+                                          "jwe", jwe);
+  int i;
+
+  prepare ();
+  make_luks2 (file, passphrases, 4 * MIB);
+  for (i = 0; i < 32; ++i)
+    add_token (file, token);
+  edit_luks2 (file, fill_header, NULL);
+  compare ("long header", open_honest, file);
+}
+
 /* Servers that are connected to and never answer: a child process that listens
  * on so many ports.  Returns its process ID.
  */
@@ -411,6 +449,7 @@ main (void)
 {
   const struct CMUnitTest hostile[] = {
     cmocka_unit_test (test_endless_key_derivation),
+    cmocka_unit_test (test_long_header),
     cmocka_unit_test (test_big_plaintexts),
     cmocka_unit_test (test_big_advertisement),
     cmocka_unit_test (test_many_origins),

@@ -713,6 +713,68 @@ test_luks2_null_cipher_of_keyslot (void **state)
   assert_rejects (luks, 1, "second", CLEVIS_ERR_HEADER, "stored in clear");
 }
 
+/* A header whose JSON would take a gigabyte of memory. */
+static void
+add_values (json_t *json, void *nr)
+{
+  json_t *values = json_array ();
+  int i;
+
+  for (i = 0; i < *(int *) nr; ++i)
+    json_array_append_new (values, json_array ());
+  json_object_set_new (json_object_get (json_object_get (json, "tokens"), "0"),
+                       "x", values);
+}
+
+static void
+test_luks2_values (void **state)
+{
+  CLEANUP_JSON json_t *token = json_pack ("{s:s, s:[]}", "type", "x",
+                                          "keyslots");
+  static const char *const passphrases[] = { "first", NULL };
+  const char *file = tmp_path ("values.img");
+  int nr = BOUND_LUKS2_VALUES / 2 - 600;
+  CLEANUP_LUKS struct luks *luks = NULL;
+
+  make_luks2 (file, passphrases, 64 * KIB);
+  add_token (file, token);
+  /* Each value has a bracket and a comma, in two copies of the metadata. */
+  nr /= 2;
+  edit_luks2 (file, add_values, &nr);
+  luks = ready_luks (file);
+  nr = BOUND_LUKS2_VALUES / 2;
+  edit_luks2 (file, add_values, &nr);
+  assert_refused (file, CLEVIS_ERR_LIMIT, "more than 16384 values");
+}
+
+/* Digests with which libcryptsetup takes any passphrase. */
+static void
+set_digest (json_t *json, void *change)
+{
+  json_object_update (json_object_get (json_object_get (json, "digests"), "0"),
+                      change);
+}
+
+static void
+test_luks2_digest_kinds (void **state)
+{
+  static const char *const changes[][2] = {
+    { "hash", "whirlpool" }, { "hash", "" }, { "type", "other" },
+    { "digest", "" }, { "digest", "AAAA" },
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof changes / sizeof changes[0]; ++i) {
+    const char *file = copy_of (plain_luks2 ());
+    CLEANUP_JSON json_t *change = json_pack ("{s:s}", changes[i][0],
+                                             changes[i][1]);
+
+    edit_luks2 (file, set_digest, change);
+    /* libcryptsetup refuses some of them itself. */
+    assert_refused (file, CLEVIS_ERR_HEADER, "");
+  }
+}
+
 /* Costs. */
 
 static void
@@ -1046,6 +1108,8 @@ main (void)
     cmocka_unit_test (test_luks2_argon2_memory),
     cmocka_unit_test (test_luks2_argon2_passes),
     cmocka_unit_test (test_luks2_digest_iterations),
+    cmocka_unit_test (test_luks2_digest_kinds),
+    cmocka_unit_test (test_luks2_values),
     cmocka_unit_test (test_luks1_info),
     cmocka_unit_test (test_luks1_keyslots),
     cmocka_unit_test (test_luks1_without_luksmeta),

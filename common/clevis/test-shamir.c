@@ -296,6 +296,21 @@ test_composite_of_large_primes (void **state)
 }
 
 /* 2^521 - 1 is the largest that is taken; 2^1279 - 1 is prime, too. */
+/* 1373653 = 829 * 1657 passes for a prime; two points whose distance has no
+ * inverse then do not combine, for which nobody's memory is to blame.
+ */
+static void
+test_points_without_inverse (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_SHAMIR struct shamir *sh = modulo ("\x14\xf5\xd5", 3);
+
+  assert_add (sh, "\0\0\1\0\0\5", 6);
+  assert_add (sh, "\0\3\x3e\0\0\7", 6);
+  assert_null (shamir_combine (sh, &err));
+  assert_error (&err, CLEVIS_ERR_TOKEN, "p is not prime");
+}
+
 static void
 test_largest_prime (void **state)
 {
@@ -333,6 +348,7 @@ main (void)
     cmocka_unit_test (test_coordinates_not_below_p),
     cmocka_unit_test (test_bad_primes),
     cmocka_unit_test (test_composite_of_large_primes),
+    cmocka_unit_test (test_points_without_inverse),
     cmocka_unit_test (test_largest_prime),
     cmocka_unit_test (test_free_of_null),
   };

@@ -350,6 +350,17 @@ pick (const struct lane *lane, size_t *keyslot)
   return best;
 }
 
+/* Load the copy of a header, and try a keyslot of it.  Without the lock: a hostile
+ * header takes its time, and others shall not wait for it.
+ */
+static int
+try_copy (struct luks *copy, int slot, const struct secret *passphrase,
+          struct clevis_error *err)
+{
+  return luks_again_load (copy, err) == -1 ? -1
+    : luks_verify (copy, slot, passphrase, err);
+}
+
 /* Try a keyslot.  Called with the lock held, which is released while the key is
  * derived; what is used then belongs to this function.
  */
@@ -357,7 +368,7 @@ static void
 try (struct verifier *v, struct verify_job *job, size_t i)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  CLEANUP_SECRET struct secret *passphrase = NULL;
+  struct secret *passphrase;
   const int slot = job->keyslots[i];
   const double start = clock_now ();
   struct luks *luks = luks_again (job->luks, &err);
@@ -369,11 +380,15 @@ try (struct verifier *v, struct verify_job *job, size_t i)
   job->busy = true;
   job->account->spent += job->costs[i];
   job->costs[i] = -1;
-  if (luks && passphrase) {
-    pthread_mutex_unlock (&v->lock);
-    r = luks_verify (luks, slot, passphrase, &err);
-    pthread_mutex_lock (&v->lock);
+  pthread_mutex_unlock (&v->lock);
+  if (luks && passphrase)
+    r = try_copy (luks, slot, passphrase, &err);
+  secret_free (passphrase);
+  if (r == -1) {
+    luks_free (luks);
+    luks = NULL;
   }
+  pthread_mutex_lock (&v->lock);
   if (v->quit) {                /* there may be no job any more */
     luks_free (luks);
     return;
@@ -387,7 +402,6 @@ try (struct verifier *v, struct verify_job *job, size_t i)
     finish (v, job);
     return;
   }
-  luks_free (luks);
   err.keyslot = slot;
   keep_error (job, &err);
 }
