@@ -266,7 +266,7 @@ and own_options () = [
     (s_"Number of virtual processors of the appliance");
   opt ["-v"; "--verbose"]
     (Flag (appliance (fun a -> { a with verbose = true })))
-    (s_"Print hints and debugging messages");
+    (s_"Print debugging messages");
   opt ["-V"; "--version"]
     (Flag (fun _ ->
        raise (Print_only (sprintf "%s %s\n" Package.name Package.version))))

@@ -51,7 +51,8 @@ let check_fuse () =
   | device -> Unix.close device
   | exception Unix.Unix_error (code, _, _) ->
      fail fuse_device code
-       ~hint:(s_"FUSE is needed to mount: is the kernel's module fuse loaded?")
+       ~hint:(s_"FUSE is needed to mount: is the kernel's module fuse loaded \
+                 (modprobe fuse)?")
 
 let in_pid_file f =
   try f () with Pidfile.Error message -> Appliance.error "%s" message

@@ -52,11 +52,19 @@ assert_equal "$before" "$(connections one)" 'connections'
 
 # Only what is named: this address, in whatever way it is written, since the
 # address is judged; not the name, which may be resolved to others.
-nbde --format=raw -a disk.img --check -v --tang-allow "127.0.0.1:$p"
+nbde --format=raw -a disk.img --check --quiet --tang-allow "127.0.0.1:$p"
 assert_status 2
 assert_stdout_matches "^/dev/sda1 .*: token 0, keyslot 1, $TANG_URL_one"
 for i in 6 7 9; do
   assert_device_error "/dev/sda$i" 'not asked: '
 done
-# -v tells what to do.
-assert_stderr_matches '^virt-nbde-unlock: hint: .*--tang-allow'
+# What to do is said without being asked for, and once: a hint for each address,
+# which can be copied as it is.
+for address in 127.0.0.1 :: ::1 ::ffff:127.0.0.1 169.254.169.254; do
+  [ "$(grep -cF "hint: Add --tang-allow $address if" "$err")" -le 1 ] ||
+    fail "the hint for $address is repeated"
+done
+assert_stderr_has 'virt-nbde-unlock: hint: Add --tang-allow 169.254.169.254 if'
+pattern=$(sed -n 's/^virt-nbde-unlock: hint: Add --tang-allow \(::1\) if.*/\1/p' \
+            "$err")
+assert_equal ::1 "$pattern" 'pattern of the hint'

@@ -423,6 +423,15 @@ hint_proxy (struct clevis_error *err)
                             "environment; --no-proxy does without it."));
 }
 
+static void
+hint_reachable (const struct http_transfer *t, struct clevis_error *err)
+{
+  clevis_error_hint (err, _("Is the server running, and does a firewall let "
+                            "this host through to port %d?  Try: "
+                            "curl -g %s/adv"),
+                     t->base->port, t->base->base);
+}
+
 /* "cannot connect" with the reason that the system gave. */
 static void
 explain_connect (const struct http_transfer *t, struct clevis_error *err)
@@ -437,9 +446,7 @@ explain_connect (const struct http_transfer *t, struct clevis_error *err)
   if (t->proxy)
     hint_proxy (err);
   else
-    clevis_error_hint (err, _("Is the server running, and does a firewall let "
-                              "this host through to port %d?"),
-                       t->base->port);
+    hint_reachable (t, err);
 }
 
 /* A name that is not there, or that nobody knows just now: curl does not tell
@@ -480,9 +487,7 @@ explain_timeout (const struct http_transfer *t, struct clevis_error *err)
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("no connection within %g seconds"),
                       settings->connect_timeout / 1000.0);
-    clevis_error_hint (err, _("Is the server running, and does a firewall "
-                              "let this host through to port %d?"),
-                       t->base->port);
+    hint_reachable (t, err);
   }
   else {
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
@@ -566,7 +571,8 @@ explain_not_http (const struct http_transfer *t, struct clevis_error *err)
                     _("the server did not answer with HTTP"));
   clevis_error_hint (err, _("Is it a Tang server that listens on port %d, and "
                             "is it spoken to by %s?  Something else may have "
-                            "that port."), t->base->port, t->base->scheme);
+                            "that port.  --tang-map names another port or "
+                            "scheme."), t->base->port, t->base->scheme);
 }
 
 /* What curl's result means for the user. */

@@ -216,7 +216,9 @@ take_replies (struct offline *off, const char *path, const json_t *doc,
                         _("%s: reply %zu answers none of the requests"),
                         path, i);
       clevis_error_hint (err, _("Replies belong to the export that made their "
-                                "requests, and to no other."));
+                                "requests, and to no other.  "
+                                "--requests-state names the file that it "
+                                "wrote."));
       return -1;
     }
     if (json_object_get (off->replies, id))
@@ -272,7 +274,7 @@ offline_answer (const struct offline *off, const char *question,
     clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
                       _("no request was exported for this binding"));
     clevis_error_hint (err, _("The disk was bound anew since, or is another "
-                              "one: export once more."));
+                              "one: export once more with --export-requests."));
     return NULL;
   }
   reply = json_object_get (off->replies, id);

@@ -133,7 +133,8 @@ answered (const json_t *k, const struct clevis_error *err,
   if (k && plain == NULL && pin->error.code == CLEVIS_ERR_DECRYPT)
     clevis_error_hint (&pin->error,
                        _("The server answered with another key than the one "
-                         "that the disk was bound to."));
+                         "that the disk was bound to.  If it is another "
+                         "server, --tang-map names the right one."));
   if (pin->error.code != CLEVIS_OK && address)
     pin->error.address = strdup (address);
   if (plain)

@@ -190,7 +190,9 @@ check_reply (const struct question *q, const struct http_reply *reply,
                         "404)"), q->kid);
     clevis_error_hint (err, _("The key may have been rotated and deleted, or "
                               "this is not the Tang server that the disk was "
-                              "bound to."));
+                              "bound to.  --preflight says which keys of the "
+                              "disk are still there, --tang-map names another "
+                              "server."));
     return -1;
   }
   if (reply->status >= 300 && reply->status < 400)

@@ -173,7 +173,17 @@ let print_or_log ~error kind text =
 
 let warning fmt = ksprintf (print_or_log ~error:false warning_kind) fmt
 let error fmt = ksprintf (print_or_log ~error:true error_kind) fmt
-let hint fmt = ksprintf (print_if verbose hint_kind) fmt
+
+(* Those that were printed. *)
+let hints = Hashtbl.create 8
+
+let print_hint text =
+  if not (Hashtbl.mem hints text) then (
+    Hashtbl.replace hints text ();
+    print_or_log ~error:false hint_kind text
+  )
+
+let hint fmt = ksprintf print_hint fmt
 let debug fmt = ksprintf (print_if verbose debug_kind) fmt
 
 let console text =

@@ -10,7 +10,7 @@
 
 type settings = {
   quiet : bool;                 (** no progress and no information *)
-  verbose : bool;               (** hints and debugging messages *)
+  verbose : bool;               (** debugging messages *)
   colours : bool;               (** even if it is not a terminal *)
   wrap : bool;                  (** the same *)
   machine_readable : out_channel option;
@@ -44,10 +44,13 @@ val error : ('a, unit, string, unit) format4 -> 'a
 (** Only prints. *)
 
 val to_log : (error:bool -> string -> unit) -> unit
-(** From now on warnings and errors go there, for want of a standard error. *)
+(** From now on warnings, errors and their hints go there, for want of a standard
+    error. *)
 
 val hint : ('a, unit, string, unit) format4 -> 'a
-(** What to try after an error; only with [verbose]. *)
+(** What to try after the error or warning that was just printed, and as much a
+    part of it, so that [quiet] does not hide it.  The same advice is given only
+    once: with many devices, after the first that needs it. *)
 
 val debug : ('a, unit, string, unit) format4 -> 'a
 (** Only with [verbose]; never JSON. *)

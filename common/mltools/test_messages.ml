@@ -29,12 +29,18 @@ let with_settings settings f =
     f ();
     Messages.set Messages.default)
 
+(* The first time a hint is given. *)
+let hints = ref 0
+let new_hint () =
+  incr hints;
+  Printf.sprintf "try %d" !hints
+
 let all () =
   Messages.message "Doing %d" 1;
   Messages.info "note";
   Messages.warning "careful\027";
   Messages.error "bad";
-  Messages.hint "try";
+  Messages.hint "%s" (new_hint ());
   Messages.debug "detail"
 
 let lines text = List.filter ((<>) "") (String.split_on_char '\n' text)
@@ -53,20 +59,35 @@ let test_text () =
     List.map without_time (lines (with_settings settings all)) in
   Testing.equal "normal" show
     [" Doing 1"; p ^ ": note"; p ^ ": warning: careful\\x1b";
-     p ^ ": error: bad"]
+     p ^ ": error: bad"; p ^ ": hint: try 1"]
     (found Messages.default);
   Testing.equal "quiet" show
-    [p ^ ": warning: careful\\x1b"; p ^ ": error: bad"]
+    [p ^ ": warning: careful\\x1b"; p ^ ": error: bad"; p ^ ": hint: try 2"]
     (found { Messages.default with quiet = true });
   Testing.equal "verbose" show
     [" Doing 1"; p ^ ": note"; p ^ ": warning: careful\\x1b";
      p ^ ": error: bad";
-     p ^ ": hint: try"; p ^ ": detail"]
+     p ^ ": hint: try 3"; p ^ ": detail"]
     (found { Messages.default with verbose = true });
   Testing.equal "colours" show
     ["\027[31m" ^ p ^ ": error:\027[0m bad"]
     (lines (with_settings { Messages.default with colours = true }
               (fun () -> Messages.error "bad")))
+
+(* Fifty devices with the same trouble need the advice once. *)
+let test_hint_is_given_once () =
+  let p = Package.name in
+  let text =
+    with_settings Messages.default (fun () ->
+      Messages.error "first";
+      Messages.hint "the same %s" "hint";
+      Messages.error "second";
+      Messages.hint "the same %s" "hint";
+      Messages.hint "another") in
+  Testing.equal "once" show
+    [p ^ ": error: first"; p ^ ": hint: the same hint"; p ^ ": error: second";
+     p ^ ": hint: another"]
+    (lines text)
 
 let test_wrap () =
   let long = String.concat " " (List.init 40 (fun _ -> "word")) in
@@ -91,7 +112,7 @@ let test_json () =
   let found = lines (read_file name) in
   Sys.remove name;
   Testing.text "no text" "" text;
-  Testing.number "one line each" 4 (List.length found);
+  Testing.number "one line each" 5 (List.length found);
   let first = List.hd found in
   Testing.is_true "message"
     (String.starts_with ~prefix:"{\"message\": \"Doing 1\", \"timestamp\": \"2"
@@ -139,6 +160,7 @@ let test_outputs () =
 
 let () =
   test_text ();
+  test_hint_is_given_once ();
   test_wrap ();
   test_json ();
   test_progress ();
