@@ -24,6 +24,8 @@
 
 #include "base/cleanups.h"
 #include "exchange/exchange.h"
+#include "policy/policy.h"
+#include "tang/servers.h"
 
 /* Read a header from a file; exits if there is none. */
 static struct luks *
@@ -101,6 +103,7 @@ int
 main (int argc, char *argv[])
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct exchange_settings settings = { .deadline = 0 };
   struct policy *policy;
   struct exchange *ex;
   struct luks **headers;
@@ -127,7 +130,8 @@ main (int argc, char *argv[])
     }
   n = argc - optind;
   headers = calloc (n + 1, sizeof *headers);
-  ex = exchange_new (policy, &err);
+  settings.deadline = policy_get_settings (policy)->deadline;
+  ex = exchange_new (servers_new (policy, &err), &settings, &err);
   for (i = 0; i < n; ++i) {
     headers[i] = read_header (argv[optind+i]);
     if (exchange_add (ex, headers[i], &err) == -1)

@@ -390,18 +390,6 @@ test_longer_url_is_refused (void **state)
   assert_refused (huge, CLEVIS_ERR_LIMIT, "longer than 2048");
 }
 
-static void
-test_target_is_what_the_policy_judges (void **state)
-{
-  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  CLEANUP_URL struct url *url = url_parse ("https://[::1]:99/x", &err);
-  struct policy_target target = url_target (url);
-
-  assert_string_equal (target.scheme, "https");
-  assert_string_equal (target.host, "::1");
-  assert_int_equal (target.port, 99);
-}
-
 int
 main (void)
 {
@@ -431,7 +419,6 @@ main (void)
     cmocka_unit_test (test_bad_ipv6_is_refused),
     cmocka_unit_test (test_longest_url_is_taken),
     cmocka_unit_test (test_longer_url_is_refused),
-    cmocka_unit_test (test_target_is_what_the_policy_judges),
   };
 
   return run_unit_tests (url);

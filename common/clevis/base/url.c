@@ -5,7 +5,7 @@
  * Tang needs, and decodes and maps some of it later, when it connects.  So
  * what is not plain is refused first, and the URL that curl will be given is
  * put together again from the parts that the policy sees.  Who may be asked
- * is not decided here; that is policy.c.
+ * is not decided here; that is the policy.
  */
 
 #include <config.h>
@@ -299,12 +299,4 @@ url_free (struct url *url)
   free (url->scheme);
   free (url->host);
   free (url);
-}
-
-struct policy_target
-url_target (const struct url *url)
-{
-  return (struct policy_target) {
-    .scheme = url->scheme, .host = url->host, .port = url->port
-  };
 }

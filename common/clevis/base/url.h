@@ -9,7 +9,6 @@
 #define CLEVIS_URL_H
 
 #include "base/clevis-error.h"
-#include "policy/policy.h"
 
 struct url {
   char *base;              /* for curl, made of the parts below; without a
@@ -39,8 +38,5 @@ struct url {
  */
 extern struct url *url_parse (const char *text, struct clevis_error *err);
 extern void url_free (struct url *url);
-
-/* What the policy judges; borrows from url. */
-extern struct policy_target url_target (const struct url *url);
 
 #endif /* CLEVIS_URL_H */

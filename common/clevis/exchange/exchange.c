@@ -9,44 +9,47 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/clock.h"
-#include "exchange/exchange-private.h"
 #include "exchange/exchange.h"
 #include "base/gettext-compat.h"
-#include "exchange/origins.h"
-#include "tang/request.h"
+#include "exchange/question.h"
+#include "pins/run.h"
 #include "luks/verify.h"
 
 /* Seconds that a step starts pins before it listens to servers. */
 #define START_SECONDS 0.001
 
-struct device;
+struct bound_device;
 
-/* What the run of a binding needs beyond what callers see. */
-struct run {
-  struct device *device;
+static void pin_ended (struct pin_run *run, struct pin *root);
+
+/* What running a binding needs beyond what callers see. */
+struct attempt {
+  struct bound_device *device;
   struct binding *binding;
   struct verify_job job;
   bool submitted;          /* the job is with the verifier */
   bool ended;              /* the binding has failed or won */
 };
 
-struct device {
+struct bound_device {
   struct exchange_device pub; /* what callers see */
   struct verify_account account;
-  struct run *runs;        /* one for each binding */
+  struct attempt *attempts;        /* one for each binding */
 };
 
 struct exchange {
-  const struct policy *policy;
-  struct requests *requests;
+  struct pin_run run;      /* what the pins see of it */
+  struct exchange_settings settings;
+  struct questions *questions;
   struct verifier *verifier;
-  struct device **devices;
+  struct bound_device **devices;
   size_t nr_devices;
   size_t nr_pending;       /* devices that are not settled */
   bool started;
@@ -59,22 +62,41 @@ struct exchange {
 static void
 wake (void *opaque)
 {
-  requests_wakeup (opaque);
+  questions_wakeup (opaque);
+}
+
+static struct exchange *
+exchange_of (struct pin_run *run)
+{
+  return (struct exchange *) ((char *) run - offsetof (struct exchange, run));
+}
+
+static struct waiter *
+ask (struct pin_run *run, const struct pin_query *query, pin_answer_fn done,
+     void *opaque, struct clevis_error *err)
+{
+  return questions_ask (exchange_of (run)->questions, query, done, opaque,
+                        err);
 }
 
 struct exchange *
-exchange_new (const struct policy *policy, struct clevis_error *err)
+exchange_new (struct asker *asker, const struct exchange_settings *settings,
+              struct clevis_error *err)
 {
   struct exchange *ex = calloc (1, sizeof *ex);
 
   if (ex == NULL) {
-    clevis_error_errno (err, errno, _("exchange"));
+    asker_free (asker);
+    clevis_error_errno (err, ENOMEM, _("exchange"));
     return NULL;
   }
-  ex->policy = policy;
-  ex->requests = requests_new (policy, err);
-  if (ex->requests)
-    ex->verifier = verifier_new (wake, ex->requests, err);
+  ex->settings = *settings;
+  ex->run.ask = ask;
+  ex->run.forget = question_forget;
+  ex->run.ended = pin_ended;
+  ex->questions = questions_new (asker, &settings->answers, err);
+  if (ex->questions)
+    ex->verifier = verifier_new (wake, ex->questions, err);
   if (ex->verifier == NULL) {
     exchange_free (ex);
     return NULL;
@@ -83,7 +105,7 @@ exchange_new (const struct policy *policy, struct clevis_error *err)
 }
 
 static void
-free_device (struct device *device)
+free_device (struct bound_device *device)
 {
   size_t i;
 
@@ -92,10 +114,10 @@ free_device (struct device *device)
   for (i = 0; i < device->pub.nr_bindings; ++i) {
     pin_free (device->pub.bindings[i].pin);
     clevis_error_clear (&device->pub.bindings[i].error);
-    clevis_error_clear (&device->runs[i].job.error);
+    clevis_error_clear (&device->attempts[i].job.error);
   }
   free (device->pub.bindings);
-  free (device->runs);
+  free (device->attempts);
   secret_free (device->pub.key);
   clevis_error_clear (&device->pub.error);
   free (device);
@@ -113,19 +135,13 @@ exchange_free (struct exchange *ex)
     return;
   for (i = 0; i < ex->nr_devices; ++i)
     for (j = 0; j < ex->devices[i]->pub.nr_bindings; ++j)
-      atomic_store (&ex->devices[i]->runs[j].job.skip, true);
+      atomic_store (&ex->devices[i]->attempts[j].job.skip, true);
   verifier_free (ex->verifier);
   for (i = 0; i < ex->nr_devices; ++i)
     free_device (ex->devices[i]);
   free (ex->devices);
-  requests_free (ex->requests);
+  questions_free (ex->questions);
   free (ex);
-}
-
-struct requests *
-exchange_requests (struct exchange *ex)
-{
-  return ex->requests;
 }
 
 size_t
@@ -155,17 +171,16 @@ add_context (struct clevis_error *err, const struct exchange_device *device,
 
 /* Parse the tokens of a device that Clevis made. */
 static int
-add_bindings (struct exchange *ex, struct device *device,
+add_bindings (struct exchange *ex, struct bound_device *device,
               const struct luks_token *tokens, size_t nr)
 {
   const struct clevis_error empty = CLEVIS_ERROR_INIT;
-  struct origins origins = { .nr = 0 };
   struct binding *b;
   size_t i;
 
   device->pub.bindings = calloc (nr + 1, sizeof *device->pub.bindings);
-  device->runs = calloc (nr + 1, sizeof *device->runs);
-  if (device->pub.bindings == NULL || device->runs == NULL)
+  device->attempts = calloc (nr + 1, sizeof *device->attempts);
+  if (device->pub.bindings == NULL || device->attempts == NULL)
     return -1;
   for (i = 0; i < nr; ++i) {
     if (strcmp (tokens[i].type, "clevis") != 0)
@@ -173,14 +188,12 @@ add_bindings (struct exchange *ex, struct device *device,
     b = &device->pub.bindings[device->pub.nr_bindings];
     b->error = empty;
     b->token = &tokens[i];
-    device->runs[device->pub.nr_bindings].job.error = empty;
+    device->attempts[device->pub.nr_bindings].job.error = empty;
     device->pub.nr_bindings++;
     if (tokens[i].jwe)
       b->pin = pin_parse (tokens[i].jwe, &b->error);
-    if (b->pin) {
+    if (b->pin)
       b->pin->device = ex->nr_devices;
-      origins_limit (&origins, ex->policy, b->pin);
-    }
     if (tokens[i].stale)
       clevis_error_set (&b->error, CLEVIS_ERR_TOKEN,
                         _("stale token: %s"), tokens[i].stale);
@@ -189,7 +202,6 @@ add_bindings (struct exchange *ex, struct device *device,
                         _("the token has no JWE"));
     add_context (&b->error, &device->pub, b);
   }
-  origins_clear (&origins);
   return 0;
 }
 
@@ -198,7 +210,7 @@ exchange_add (struct exchange *ex, struct luks *luks,
               struct clevis_error *err)
 {
   const struct clevis_error empty = CLEVIS_ERROR_INIT;
-  struct device *device = calloc (1, sizeof *device), **devices;
+  struct bound_device *device = calloc (1, sizeof *device), **devices;
   const struct luks_token *tokens;
   size_t nr;
 
@@ -222,7 +234,7 @@ exchange_add (struct exchange *ex, struct luks *luks,
 
 /* Nothing of this device is needed any more. */
 static void
-settle (struct exchange *ex, struct device *device,
+settle (struct exchange *ex, struct bound_device *device,
         enum exchange_status status)
 {
   size_t i;
@@ -233,12 +245,12 @@ settle (struct exchange *ex, struct device *device,
   for (i = 0; i < device->pub.nr_bindings; ++i) {
     if (device->pub.bindings[i].pin)
       pin_cancel (device->pub.bindings[i].pin);
-    atomic_store (&device->runs[i].job.skip, true);
+    atomic_store (&device->attempts[i].job.skip, true);
   }
 }
 
 static void
-settle_failed (struct exchange *ex, struct device *device)
+settle_failed (struct exchange *ex, struct bound_device *device)
 {
   const struct binding *b, *chosen = &device->pub.bindings[0];
   struct clevis_error *err = &device->pub.error;
@@ -264,80 +276,81 @@ settle_failed (struct exchange *ex, struct device *device)
 
 /* A binding has failed for the reason in its error. */
 static void
-binding_failed (struct exchange *ex, struct run *run)
+binding_failed (struct exchange *ex, struct attempt *attempt)
 {
-  struct device *device = run->device;
+  struct bound_device *device = attempt->device;
   size_t i;
 
-  run->ended = true;
-  add_context (&run->binding->error, &device->pub, run->binding);
+  attempt->ended = true;
+  add_context (&attempt->binding->error, &device->pub, attempt->binding);
   if (device->pub.status != EXCHANGE_PENDING)
     return;
   for (i = 0; i < device->pub.nr_bindings; ++i)
-    if (!device->runs[i].ended)
+    if (!device->attempts[i].ended)
       return;
   settle_failed (ex, device);
 }
 
 static void
-submit (struct exchange *ex, struct run *run)
+submit (struct exchange *ex, struct attempt *attempt)
 {
-  struct verify_job *job = &run->job;
+  struct verify_job *job = &attempt->job;
 
-  job->luks = run->device->pub.luks;
-  job->keyslots = run->binding->token->keyslots;
-  job->nr_keyslots = run->binding->token->nr_keyslots;
-  job->passphrase = run->binding->pin->plaintext;
-  job->account = &run->device->account;
-  job->opaque = run;
-  run->submitted =
-    verifier_submit (ex->verifier, job, &run->binding->error) == 0;
-  if (!run->submitted)
-    binding_failed (ex, run);
+  job->luks = attempt->device->pub.luks;
+  job->keyslots = attempt->binding->token->keyslots;
+  job->nr_keyslots = attempt->binding->token->nr_keyslots;
+  job->passphrase = attempt->binding->pin->plaintext;
+  job->account = &attempt->device->account;
+  job->opaque = attempt;
+  attempt->submitted =
+    verifier_submit (ex->verifier, job, &attempt->binding->error) == 0;
+  if (!attempt->submitted)
+    binding_failed (ex, attempt);
 }
 
 static void
 leaf_context (struct pin *leaf, void *opaque)
 {
-  struct run *run = opaque;
+  struct attempt *attempt = opaque;
 
   if (leaf->error.code == CLEVIS_OK)
     return;
-  add_context (&leaf->error, &run->device->pub, run->binding);
+  add_context (&leaf->error, &attempt->device->pub, attempt->binding);
   if (leaf->error.pin == NULL)
     leaf->error.pin = strdup (leaf->path);
   if (leaf->error.url == NULL && leaf->url)
     leaf->error.url = strdup (leaf->url);
 }
 
-void
-exchange_pin_ended (struct exchange *ex, struct pin *root)
+static void
+pin_ended (struct pin_run *run, struct pin *root)
 {
-  struct run *run = root->owner;
+  struct exchange *ex = exchange_of (run);
+  struct attempt *attempt = root->owner;
 
-  if (run->device->pub.status != EXCHANGE_PENDING || run->ended)
+  if (attempt->device->pub.status != EXCHANGE_PENDING || attempt->ended)
     return;
-  pin_foreach_leaf (root, leaf_context, run);
+  pin_foreach_leaf (root, leaf_context, attempt);
   if (root->state == PIN_DONE)
-    submit (ex, run);
+    submit (ex, attempt);
   else {
-    clevis_error_copy (&run->binding->error, &root->error);
-    if (run->binding->error.pin == NULL)
-      run->binding->error.pin = strdup (root->path);
-    binding_failed (ex, run);
+    clevis_error_copy (&attempt->binding->error, &root->error);
+    if (attempt->binding->error.pin == NULL)
+      attempt->binding->error.pin = strdup (root->path);
+    binding_failed (ex, attempt);
   }
 }
 
 /* A passphrase was tried on its keyslots. */
 static void
-verified (struct exchange *ex, struct run *run)
+verified (struct exchange *ex, struct attempt *attempt)
 {
-  struct device *device = run->device;
-  struct verify_job *job = &run->job;
-  struct pin *pin = run->binding->pin;
+  struct bound_device *device = attempt->device;
+  struct verify_job *job = &attempt->job;
+  struct pin *pin = attempt->binding->pin;
 
-  run->submitted = false;
-  run->binding->verify_seconds = job->seconds;
+  attempt->submitted = false;
+  attempt->binding->verify_seconds = job->seconds;
   if (device->pub.status != EXCHANGE_PENDING || job->keyslot == -1) {
     secret_free (pin->plaintext);
     pin->plaintext = NULL;
@@ -345,45 +358,45 @@ verified (struct exchange *ex, struct run *run)
   if (device->pub.status != EXCHANGE_PENDING)
     return;
   if (job->keyslot == -1) {
-    clevis_error_copy (&run->binding->error, &job->error);
-    binding_failed (ex, run);
+    clevis_error_copy (&attempt->binding->error, &job->error);
+    binding_failed (ex, attempt);
     return;
   }
   device->pub.key = pin->plaintext;
   pin->plaintext = NULL;
   device->pub.keyslot = job->keyslot;
-  device->pub.by = run->binding;
+  device->pub.by = attempt->binding;
   settle (ex, device, EXCHANGE_UNLOCKED);
 }
 
 /* Prepare the bindings of a device to be started. */
 static void
-ready_device (struct exchange *ex, struct device *device)
+ready_device (struct exchange *ex, struct bound_device *device)
 {
-  struct run *run;
+  struct attempt *attempt;
   size_t i;
 
   if (device->pub.nr_bindings == 0)
     settle (ex, device, EXCHANGE_UNBOUND);
   for (i = 0; i < device->pub.nr_bindings; ++i) {
-    run = &device->runs[i];
-    run->device = device;
-    run->binding = &device->pub.bindings[i];
+    attempt = &device->attempts[i];
+    attempt->device = device;
+    attempt->binding = &device->pub.bindings[i];
   }
 }
 
 /* Start one binding.  One that is broken has failed before. */
 static void
-start_binding (struct exchange *ex, struct run *run)
+start_binding (struct exchange *ex, struct attempt *attempt)
 {
-  if (run->device->pub.status != EXCHANGE_PENDING)
+  if (attempt->device->pub.status != EXCHANGE_PENDING)
     return;
-  if (run->binding->error.code != CLEVIS_OK) {
-    binding_failed (ex, run);
+  if (attempt->binding->error.code != CLEVIS_OK) {
+    binding_failed (ex, attempt);
     return;
   }
-  run->binding->pin->owner = run;
-  pin_start (run->binding->pin, ex);
+  attempt->binding->pin->owner = attempt;
+  pin_start (attempt->binding->pin, &ex->run);
 }
 
 /* Start bindings for a moment: the first one of each device, then the second one
@@ -393,15 +406,14 @@ start_binding (struct exchange *ex, struct run *run)
 static void
 start_some (struct exchange *ex)
 {
-  const struct policy_settings *settings = policy_get_settings (ex->policy);
   const double until = clock_now () + START_SECONDS;
-  const bool all = settings->offline != NULL;
-  struct device *device;
+  const bool all = ex->settings.answers.offline != NULL;
+  struct bound_device *device;
 
   while (!ex->all_started && (all || clock_now () < until)) {
     device = ex->devices[ex->next_device];
     if (ex->next_binding < device->pub.nr_bindings)
-      start_binding (ex, &device->runs[ex->next_binding]);
+      start_binding (ex, &device->attempts[ex->next_binding]);
     if (++ex->next_device < ex->nr_devices)
       continue;
     ex->next_device = 0;
@@ -412,7 +424,7 @@ start_some (struct exchange *ex)
 static void
 begin (struct exchange *ex)
 {
-  const double seconds = policy_get_settings (ex->policy)->deadline / 1000.0;
+  const double seconds = ex->settings.deadline / 1000.0;
   size_t i;
 
   ex->started = true;
@@ -440,29 +452,29 @@ take_verified (struct exchange *ex)
 
 /* A passphrase whose keyslots were not tried in time. */
 static void
-expire_verification (struct exchange *ex, struct run *run)
+expire_verification (struct exchange *ex, struct attempt *attempt)
 {
-  if (!run->submitted || run->ended)
+  if (!attempt->submitted || attempt->ended)
     return;
-  atomic_store (&run->job.skip, true);
-  clevis_error_set (&run->binding->error, CLEVIS_ERR_LIMIT,
+  atomic_store (&attempt->job.skip, true);
+  clevis_error_set (&attempt->binding->error, CLEVIS_ERR_LIMIT,
                     _("key derivation was not done within the deadline of %g "
                       "seconds"), ex->deadline - ex->start);
-  binding_failed (ex, run);
+  binding_failed (ex, attempt);
 }
 
-/* The time is over: for questions request.c knows it by itself. */
+/* The time is over: for questions the asker knows it by itself. */
 static void
 expire_all (struct exchange *ex)
 {
-  struct device *device;
+  struct bound_device *device;
   size_t i, j;
 
   for (i = 0; i < ex->nr_devices; ++i) {
     device = ex->devices[i];
     for (j = 0; j < device->pub.nr_bindings &&
            device->pub.status == EXCHANGE_PENDING; ++j)
-      expire_verification (ex, &device->runs[j]);
+      expire_verification (ex, &device->attempts[j]);
   }
 }
 
@@ -489,7 +501,7 @@ exchange_step (struct exchange *ex, int ms, struct clevis_error *err)
     return 0;
   if (!ex->all_started)
     ms = 0;
-  if (requests_step (ex->requests, time_to_wait (ex, ms), err) == -1)
+  if (questions_step (ex->questions, time_to_wait (ex, ms), err) == -1)
     return -1;
   take_verified (ex);
   if (clock_now () >= ex->deadline)

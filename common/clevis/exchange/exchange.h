@@ -14,10 +14,11 @@
 #include <stddef.h>
 
 #include "base/clevis-error.h"
+#include "exchange/question.h"
 #include "luks/luks.h"
 #include "pins/pin.h"
-#include "policy/policy.h"
 #include "base/secret.h"
+#include "tang/asker.h"
 
 struct exchange;
 
@@ -56,11 +57,18 @@ struct exchange_device {
   struct clevis_error error;
 };
 
-/* A new exchange under a policy, which is borrowed and must outlive it.
- * Returns NULL with CLEVIS_ERR_SYSTEM.
+struct exchange_settings {
+  long deadline;           /* milliseconds for the whole exchange, not 0 */
+  struct answers answers;  /* instead of those of servers */
+};
+
+/* A new exchange that has its questions asked by asker, which it takes over, also
+ * when it fails; NULL stands for one that could not be made, for the reason in
+ * err.  Returns NULL with CLEVIS_ERR_SYSTEM.
  */
-extern struct exchange *exchange_new (const struct policy *policy,
-                                      struct clevis_error *err);
+extern struct exchange *
+exchange_new (struct asker *asker, const struct exchange_settings *settings,
+              struct clevis_error *err);
 extern void exchange_free (struct exchange *ex);
 
 /* Does an exchange that was freed still derive a key?  That cannot be

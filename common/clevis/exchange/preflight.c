@@ -17,10 +17,8 @@
 #include "jose/ecmr.h"
 #include "base/gettext-compat.h"
 #include "tang/keydir.h"
-#include "exchange/origins.h"
 #include "pins/pin-tang.h"
 #include "exchange/preflight.h"
-#include "tang/queue.h"
 #include "base/secret.h"
 
 /* One key of one server. */
@@ -29,67 +27,78 @@ struct check {
   struct check *next;
   size_t device;           /* number of the first one that asks */
   char *name;              /* base URL and kid */
-  struct url *url;         /* to ask */
-  bool mapped;
+  char *url;               /* of the token */
   char *kid;
-  json_t *point;           /* a random one, for the probe */
-  char *path, *body;       /* of the probe */
-  struct queued *queued;   /* NULL: nothing is under way */
+  const char *curve;       /* of the key */
+  struct asked *asked;     /* NULL: nothing is under way */
+  size_t nr_askers;        /* devices that have it asked */
+  char *mapped;            /* URL that was asked, if it is not that */
+  struct url *at;          /* the one that was asked, when all has ended */
 
   enum preflight_key key;
   bool signatures;
   double seconds;
   char *address, *certificate_expiry;
   struct clevis_error error;
+  struct refusal *refusals;
 };
 
-struct device {
+/* A device that may not have a server asked. */
+struct refusal {
+  struct refusal *next;
+  size_t device;
+  struct clevis_error error;
+};
+
+struct checked_device {
   struct preflight_device pub; /* what callers see */
   struct check **checks;   /* one for each leaf; NULL if nobody is asked */
 };
 
 struct preflight {
-  const struct policy *policy;
-  struct queue *queue;
+  struct asker *asker;
+  const struct keydir *keydir;
   bool probe;
   bool started;
   struct check *checks;
   size_t nr_running;
-  struct device **devices;
+  struct checked_device **devices;
   size_t nr_devices;
-  struct origins origins;  /* of the device that is being added */
 };
 
 struct preflight *
-preflight_new (const struct policy *policy, bool probe,
+preflight_new (struct asker *asker, const struct keydir *keydir, bool probe,
                struct clevis_error *err)
 {
-  struct preflight *pf = calloc (1, sizeof *pf);
+  struct preflight *pf = asker ? calloc (1, sizeof *pf) : NULL;
 
   if (pf == NULL) {
-    clevis_error_errno (err, errno, _("preflight"));
+    clevis_error_errno (err, ENOMEM, _("preflight"));
+    asker_free (asker);
     return NULL;
   }
-  pf->policy = policy;
+  pf->asker = asker;
+  pf->keydir = keydir;
   pf->probe = probe;
-  pf->queue = queue_new (policy, err);
-  if (pf->queue == NULL) {
-    free (pf);
-    return NULL;
-  }
   return pf;
 }
 
 static void
 check_free (struct check *check)
 {
-  queue_cancel (check->queued);
-  url_free (check->url);
-  json_decref (check->point);
+  struct refusal *refusal;
+
+  asker_cancel (check->pf->asker, check->asked);
+  while ((refusal = check->refusals) != NULL) {
+    check->refusals = refusal->next;
+    clevis_error_clear (&refusal->error);
+    free (refusal);
+  }
   free (check->name);
+  free (check->url);
   free (check->kid);
-  free (check->path);
-  free (check->body);
+  free (check->mapped);
+  url_free (check->at);
   free (check->address);
   free (check->certificate_expiry);
   clevis_error_clear (&check->error);
@@ -97,7 +106,7 @@ check_free (struct check *check)
 }
 
 static void
-device_free (struct device *device)
+device_free (struct checked_device *device)
 {
   size_t i;
 
@@ -129,8 +138,7 @@ preflight_free (struct preflight *pf)
   for (i = 0; i < pf->nr_devices; ++i)
     device_free (pf->devices[i]);
   free (pf->devices);
-  origins_clear (&pf->origins);
-  queue_free (pf->queue);
+  asker_free (pf->asker);
   free (pf);
 }
 
@@ -146,7 +154,7 @@ find_check (struct preflight *pf, const struct pin *pin,
             struct clevis_error *err)
 {
   const struct clevis_error empty = CLEVIS_ERROR_INIT;
-  const struct request_query query = pin_tang_query (pin);
+  const struct pin_query query = pin_tang_query (pin);
   CLEANUP_FREE char *name = NULL;
   struct check *check;
 
@@ -170,13 +178,10 @@ find_check (struct preflight *pf, const struct pin *pin,
   check->kid = strdup (query.kid);
   check->name = name;
   name = NULL;
-  if (policy_apply_maps (pf->policy, query.url, &check->url, err) == 0) {
-    check->mapped = check->url != NULL;
-    if (!check->mapped)
-      check->url = url_parse (query.url->base, err);
-    check->point = ecmr_random (ecmr_curve (query.server), err);
-  }
-  if (check->url == NULL || check->kid == NULL || check->point == NULL) {
+  check->url = strdup (query.url->base);
+  check->curve = ecmr_curve (query.server);
+  if (check->url == NULL || check->kid == NULL) {
+    clevis_error_errno (err, ENOMEM, _("preflight"));
     check_free (check);
     return NULL;
   }
@@ -189,7 +194,7 @@ find_check (struct preflight *pf, const struct pin *pin,
 static bool
 is_local (const struct preflight *pf, struct preflight_leaf *leaf)
 {
-  const struct keydir *keydir = policy_get_settings (pf->policy)->keydir;
+  const struct keydir *keydir = pf->keydir;
   const struct pin *pin = leaf->pin;
 
   if (pin->error.code != CLEVIS_OK) {
@@ -209,7 +214,7 @@ is_local (const struct preflight *pf, struct preflight_leaf *leaf)
 /* While the leaves of a device are collected. */
 struct collect {
   struct preflight *pf;
-  struct device *device;
+  struct checked_device *device;
   int token;
   struct clevis_error *err;
   int r;
@@ -254,7 +259,7 @@ collect_leaf (struct pin *pin, void *opaque)
  * as none; --list says why.
  */
 static int
-add_token (struct preflight *pf, struct device *device,
+add_token (struct preflight *pf, struct checked_device *device,
            const struct luks_token *token, struct clevis_error *err)
 {
   struct collect c = {
@@ -269,7 +274,6 @@ add_token (struct preflight *pf, struct device *device,
     return 0;
   device->pub.roots[device->pub.nr_roots++] = root;
   root->device = pf->nr_devices - 1;
-  origins_limit (&pf->origins, pf->policy, root);
   pin_foreach_leaf (root, collect_leaf, &c);
   return c.r;
 }
@@ -278,7 +282,7 @@ int
 preflight_add (struct preflight *pf, struct luks *luks,
                struct clevis_error *err)
 {
-  struct device *device = calloc (1, sizeof *device), **devices;
+  struct checked_device *device = calloc (1, sizeof *device), **devices;
   const struct luks_token *tokens;
   size_t nr, i;
 
@@ -296,7 +300,6 @@ preflight_add (struct preflight *pf, struct luks *luks,
   device->pub.roots = calloc (nr + 1, sizeof *device->pub.roots);
   if (device->pub.roots == NULL)
     return clevis_error_errno (err, errno, _("preflight"));
-  origins_clear (&pf->origins);
   for (i = 0; i < nr; ++i) {
     if (strcmp (tokens[i].type, "clevis") == 0)
       device->pub.verdict = PREFLIGHT_CLOSED;
@@ -307,124 +310,147 @@ preflight_add (struct preflight *pf, struct luks *luks,
 }
 
 static void
-end (struct check *check)
-{
-  check->pf->nr_running--;
-}
-
-static void
 set_address (struct check *check, const char *address)
 {
   if (check->address == NULL && address != NULL)
     check->address = strdup (address);
 }
 
+static void
+keep_mapped (struct check *check, const struct answer *answer)
+{
+  if (check->mapped == NULL && answer->mapped)
+    check->mapped = strdup (answer->mapped);
+}
+
 /* The answer to the random point: any answer means that the key is there. */
 static void
-probed (const struct http_reply *reply, void *opaque)
+probed (const struct answer *answer, void *opaque)
 {
   struct check *check = opaque;
 
-  check->queued = NULL;
-  set_address (check, reply->address);
-  if (reply->error.code != CLEVIS_OK)
-    clevis_error_copy (&check->error, &reply->error);
-  else if (reply->status == 200)
+  check->asked = NULL;
+  check->pf->nr_running--;
+  set_address (check, answer->address);
+  if (answer->error.code != CLEVIS_OK)
+    clevis_error_copy (&check->error, &answer->error);
+  else if (answer->status == 200)
     check->key = PREFLIGHT_ROTATED;
-  else if (reply->status == 404)
+  else if (answer->status == 404)
     check->key = PREFLIGHT_GONE;
   else {
     clevis_error_set (&check->error, CLEVIS_ERR_HTTP, _("HTTP status %ld"),
-                      reply->status);
-    check->error.http_status = reply->status;
+                      answer->status);
+    check->error.http_status = answer->status;
   }
-  end (check);
+}
+
+static json_t *
+random_point (void *opaque, struct clevis_error *err)
+{
+  const struct check *check = opaque;
+
+  return ecmr_random (check->curve, err);
+}
+
+static void
+refused (size_t device, const struct clevis_error *err, void *opaque)
+{
+  const struct clevis_error empty = CLEVIS_ERROR_INIT;
+  struct check *check = opaque;
+  struct refusal *refusal = calloc (1, sizeof *refusal);
+
+  if (refusal == NULL)
+    return;
+  refusal->device = device;
+  refusal->error = empty;
+  clevis_error_copy (&refusal->error, err);
+  refusal->next = check->refusals;
+  check->refusals = refusal;
+  if (--check->nr_askers > 0)
+    return;
+  /* Nobody else wants to know. */
+  asker_cancel (check->pf->asker, check->asked);
+  check->asked = NULL;
+  check->pf->nr_running--;
 }
 
 /* All devices with that server and key lend the check their turns. */
 static int
 join_devices (struct check *check, struct clevis_error *err)
 {
-  const struct preflight *pf = check->pf;
-  const struct device *device;
+  struct preflight *pf = check->pf;
+  const struct checked_device *device;
   size_t i, j;
 
   for (i = 0; i < pf->nr_devices; ++i) {
     device = pf->devices[i];
     for (j = 0; j < device->pub.nr_leaves && device->checks[j] != check; ++j)
       ;
-    if (j < device->pub.nr_leaves && queue_join (check->queued, i, err) == -1)
+    if (j == device->pub.nr_leaves)
+      continue;
+    check->nr_askers++;
+    if (i != check->device &&
+        asker_join (pf->asker, check->asked, i, err) == -1)
       return -1;
   }
   return 0;
 }
 
-/* Put a request into the queue.  Its end may be that memory is short. */
+/* Ask.  Its end may be that memory is short. */
 static void
-ask (struct check *check, const char *path, const char *body,
-     http_done_fn done)
+ask (struct check *check, enum ask_what what,
+     void (*done) (const struct answer *answer, void *opaque))
 {
-  const struct http_request request = {
-    .base = check->url, .trusted = check->mapped, .path = path, .body = body,
+  struct preflight *pf = check->pf;
+  const struct ask ask = {
+    .what = what, .url = check->url, .kid = check->kid,
+    .device = check->device, .opaque = check, .point = random_point,
+    .done = done, .refused = refused,
   };
 
-  check->queued = queue_add (check->pf->queue, &request, check->device, done,
-                             check, &check->error);
-  if (check->queued && join_devices (check, &check->error) == 0)
+  check->nr_askers = 0;
+  check->asked = asker_ask (pf->asker, &ask, &check->error);
+  if (check->asked && join_devices (check, &check->error) == 0) {
+    pf->nr_running++;
     return;
-  queue_cancel (check->queued);
-  check->queued = NULL;
-  end (check);
-}
-
-static void
-probe (struct check *check)
-{
-  check->body = json_dumps (check->point, JSON_COMPACT);
-  if (asprintf (&check->path, "/rec/%s", check->kid) == -1)
-    check->path = NULL;
-  if (check->body && check->path)
-    ask (check, check->path, check->body, probed);
-  else {
-    clevis_error_errno (&check->error, ENOMEM, _("preflight"));
-    end (check);
   }
+  asker_cancel (pf->asker, check->asked);
+  check->asked = NULL;
 }
 
 static void
-advertised (const struct http_reply *reply, void *opaque)
+advertised (const struct answer *answer, void *opaque)
 {
   struct check *check = opaque;
   struct advert *adv = NULL;
 
-  check->queued = NULL;
-  check->seconds = reply->seconds;
-  set_address (check, reply->address);
-  if (reply->certificate_expiry)
-    check->certificate_expiry = strdup (reply->certificate_expiry);
-  if (reply->error.code != CLEVIS_OK)
-    clevis_error_copy (&check->error, &reply->error);
-  else if (reply->status != 200) {
+  check->asked = NULL;
+  check->pf->nr_running--;
+  check->seconds = answer->seconds;
+  set_address (check, answer->address);
+  keep_mapped (check, answer);
+  if (answer->certificate_expiry)
+    check->certificate_expiry = strdup (answer->certificate_expiry);
+  if (answer->error.code != CLEVIS_OK)
+    clevis_error_copy (&check->error, &answer->error);
+  else if (answer->status != 200) {
     clevis_error_set (&check->error, CLEVIS_ERR_HTTP,
                       _("HTTP status %ld for the advertisement"),
-                      reply->status);
-    check->error.http_status = reply->status;
+                      answer->status);
+    check->error.http_status = answer->status;
   }
   else
-    adv = advert_parse (reply->body, reply->len, &check->error);
+    adv = advert_parse (answer->body, answer->len, &check->error);
 
-  if (adv == NULL) {
-    end (check);
+  if (adv == NULL)
     return;
-  }
   check->signatures = advert_is_signed (adv);
   check->key = advert_has_key (adv, check->kid) ? PREFLIGHT_ADVERTISED
     : PREFLIGHT_UNADVERTISED;
   advert_free (adv);
   if (check->key == PREFLIGHT_UNADVERTISED && check->pf->probe)
-    probe (check);
-  else
-    end (check);
+    ask (check, ASK_RECOVERY, probed);
 }
 
 static void
@@ -432,10 +458,8 @@ start_all (struct preflight *pf)
 {
   struct check *check;
 
-  for (check = pf->checks; check; check = check->next) {
-    pf->nr_running++;
-    ask (check, "/adv", NULL, advertised);
-  }
+  for (check = pf->checks; check; check = check->next)
+    ask (check, ASK_ADVERTISEMENT, advertised);
 }
 
 /* ---- Verdicts ---- */
@@ -451,13 +475,14 @@ leaf_works (const struct preflight_leaf *leaf)
 static bool
 same_server (const struct check *a, const struct check *b)
 {
-  return a && b && strcmp (a->url->scheme, b->url->scheme) == 0 &&
-    strcmp (a->url->host, b->url->host) == 0 && a->url->port == b->url->port;
+  return a && b && a->at && b->at &&
+    strcmp (a->at->scheme, b->at->scheme) == 0 &&
+    strcmp (a->at->host, b->at->host) == 0 && a->at->port == b->at->port;
 }
 
 /* Does the leaf work if this server fails?  NULL: none fails. */
 static bool
-leaf_works_without (const struct device *device, const struct pin *pin,
+leaf_works_without (const struct checked_device *device, const struct pin *pin,
                     const struct check *failed)
 {
   size_t i;
@@ -470,7 +495,7 @@ leaf_works_without (const struct device *device, const struct pin *pin,
 }
 
 static bool
-pin_works_without (const struct device *device, const struct pin *pin,
+pin_works_without (const struct checked_device *device, const struct pin *pin,
                    const struct check *failed)
 {
   size_t i, n = 0;
@@ -485,7 +510,7 @@ pin_works_without (const struct device *device, const struct pin *pin,
 }
 
 static bool
-opens_without (const struct device *device, const struct check *failed)
+opens_without (const struct checked_device *device, const struct check *failed)
 {
   size_t i;
 
@@ -496,7 +521,7 @@ opens_without (const struct device *device, const struct check *failed)
 }
 
 static void
-judge (struct device *device)
+judge (struct checked_device *device)
 {
   struct preflight_device *d = &device->pub;
   size_t i;
@@ -509,12 +534,29 @@ judge (struct device *device)
       d->verdict = PREFLIGHT_NO_SPARE;
 }
 
+/* Why a device may not have it asked, or NULL. */
+static const struct clevis_error *
+refusal_of (const struct check *check, size_t device)
+{
+  const struct refusal *refusal = check ? check->refusals : NULL;
+
+  while (refusal && refusal->device != device)
+    refusal = refusal->next;
+  return refusal ? &refusal->error : NULL;
+}
+
 /* What was found out about a server is said of each leaf that names it. */
 static void
-fill_leaf (const struct preflight_device *d, struct preflight_leaf *leaf,
-           const struct check *check)
+fill_leaf (const struct checked_device *device, size_t i, size_t number)
 {
-  if (check) {
+  const struct preflight_device *d = &device->pub;
+  struct preflight_leaf *leaf = &d->leaves[i];
+  const struct check *check = device->checks[i];
+  const struct clevis_error *refusal = refusal_of (check, number);
+
+  if (refusal)
+    clevis_error_copy (&leaf->error, refusal);
+  else if (check) {
     leaf->key = check->key;
     leaf->signatures = check->signatures;
     leaf->seconds = check->seconds;
@@ -532,7 +574,7 @@ fill_leaf (const struct preflight_device *d, struct preflight_leaf *leaf,
   if (leaf->error.url == NULL && leaf->pin->url)
     leaf->error.url = strdup (leaf->pin->url);
   if (check && check->mapped)
-    leaf->error.mapped = strdup (check->url->base);
+    leaf->error.mapped = strdup (check->mapped);
   if (leaf->error.address == NULL && leaf->address)
     leaf->error.address = strdup (leaf->address);
   leaf->error.token = leaf->token;
@@ -541,13 +583,16 @@ fill_leaf (const struct preflight_device *d, struct preflight_leaf *leaf,
 static void
 conclude (struct preflight *pf)
 {
-  struct device *device;
+  struct check *check;
+  struct checked_device *device;
   size_t i, j;
 
+  for (check = pf->checks; check; check = check->next)
+    check->at = url_parse (check->mapped ? check->mapped : check->url, NULL);
   for (i = 0; i < pf->nr_devices; ++i) {
     device = pf->devices[i];
     for (j = 0; j < device->pub.nr_leaves; ++j)
-      fill_leaf (&device->pub, &device->pub.leaves[j], device->checks[j]);
+      fill_leaf (device, j, i);
     judge (device);
   }
 }
@@ -559,7 +604,7 @@ preflight_step (struct preflight *pf, int ms, struct clevis_error *err)
     pf->started = true;
     start_all (pf);
   }
-  if (pf->nr_running > 0 && queue_step (pf->queue, ms, err) == -1)
+  if (pf->nr_running > 0 && asker_step (pf->asker, ms, err) == -1)
     return -1;
   if (pf->nr_running > 0)
     return 1;

@@ -16,7 +16,8 @@
 #include "base/clevis-error.h"
 #include "luks/luks.h"
 #include "pins/pin.h"
-#include "policy/policy.h"
+#include "tang/asker.h"
+#include "tang/keydir.h"
 
 struct preflight;
 
@@ -58,10 +59,16 @@ struct preflight_device {
   enum preflight_verdict verdict;
 };
 
-/* A new preflight; probe says whether a random point may be posted.  Returns
- * NULL with CLEVIS_ERR_SYSTEM.  The policy is borrowed.
+/* A new preflight.
+ *
+ *   asker   is taken over, as by exchange_new
+ *   keydir  keys that answer instead of servers, borrowed; or NULL
+ *   probe   may a random point be posted?
+ *
+ * Returns NULL with CLEVIS_ERR_SYSTEM.
  */
-extern struct preflight *preflight_new (const struct policy *policy,
+extern struct preflight *preflight_new (struct asker *asker,
+                                        const struct keydir *keydir,
                                         bool probe, struct clevis_error *err);
 extern void preflight_free (struct preflight *pf);
 

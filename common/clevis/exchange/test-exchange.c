@@ -50,7 +50,7 @@ setup (void **state)
   f->policy = loopback_policy ();
   policy_settings (f->policy)->timeout = TIMEOUT;
   policy_settings (f->policy)->retries = 0;
-  f->ex = exchange_new (f->policy, &err);
+  f->ex = direct_exchange (f->policy, &err);
   assert_no_error (&err);
   *state = f;
   return 0;
@@ -635,7 +635,7 @@ test_servers_of_one_device (void **state)
     assert_true (asprintf (&map, "%s=%s", urls[i], urls[0]) > 0);
     assert_int_equal (policy_map (f->policy, map, &err), 0);
   }
-  f->ex = exchange_new (f->policy, &err);
+  f->ex = direct_exchange (f->policy, &err);
   i = exchange_add (f->ex, f->luks[0], &err);
   assert_int_equal (i, 0);
   leaves = exchange_device (f->ex, 0)->bindings[0].pin->children;
@@ -799,6 +799,8 @@ test_deadline_of_key_derivation (void **state)
 
   bind_luks (file, 2, jwe);
   policy_settings (f->policy)->deadline = 20;
+  exchange_free (f->ex);
+  f->ex = direct_exchange (f->policy, &err);
   for (i = 0; i < n; ++i) {
     luks[i] = ready_luks (file);
     assert_int_equal (exchange_add (f->ex, luks[i], &err), i);

@@ -225,7 +225,7 @@ set_up (struct matrix *m)
 
   start_servers (m, key);
   set_policy (m);
-  m->ex = exchange_new (m->policy, &err);
+  m->ex = direct_exchange (m->policy, &err);
   for (i = 0; i < NR_COLUMNS; ++i) {
     m->luks[i] = ready_luks (bound_disk (m, i, key));
     exchange_add (m->ex, m->luks[i], &err);

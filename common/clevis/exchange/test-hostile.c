@@ -119,7 +119,7 @@ static double
 open_honest (const char *hostile)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct exchange *ex = exchange_new (all.policy, &err);
+  struct exchange *ex = direct_exchange (all.policy, &err);
   struct luks *a = hostile ? ready_luks (hostile) : NULL;
   struct luks *b = ready_luks (all.honest);
   const struct exchange_device *d;
@@ -398,7 +398,7 @@ static double
 preflight_honest (const char *hostile)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct preflight *pf = preflight_new (all.policy, false, &err);
+  struct preflight *pf = direct_preflight (all.policy, NULL, false, &err);
   struct luks *a = hostile ? ready_luks (hostile) : NULL;
   struct luks *b = ready_luks (all.honest);
   double start;

@@ -33,6 +33,7 @@ struct fixture {
   json_t *key;
   struct server *a, *b;         /* both with that key */
   struct policy *policy;
+  struct keydir *keydir;
   struct preflight *pf;
   struct luks *luks[4];
   int nr;
@@ -67,6 +68,7 @@ teardown (void **state)
   for (i = 0; i < f->nr; ++i)
     luks_free (f->luks[i]);
   policy_free (f->policy);
+  keydir_free (f->keydir);
   server_stop (f->a);
   server_stop (f->b);
   json_decref (f->key);
@@ -105,7 +107,7 @@ fly (struct fixture *f, const char *file, bool probe)
   int i, r;
 
   preflight_free (f->pf);
-  f->pf = preflight_new (f->policy, probe, &err);
+  f->pf = direct_preflight (f->policy, f->keydir, probe, &err);
   assert_no_error (&err);
   f->luks[f->nr] = ready_luks (file);
   i = preflight_add (f->pf, f->luks[f->nr++], &err);
@@ -287,7 +289,7 @@ test_key_folder (void **state)
 
   shell ("mkdir -p '%s'", folder);
   write_file (tmp_path ("keys/a.jwk"), text, strlen (text));
-  policy_settings (f->policy)->keydir = keydir_open (folder, &err);
+  f->keydir = keydir_open (folder, &err);
   assert_no_error (&err);
   bind_tang (f, file, 1, server_url (f->a));
   d = fly (f, file, true);
@@ -484,7 +486,7 @@ test_a_server_gets_so_many_at_a_time (void **state)
   bind_eight (f, file);
   policy_settings (f->policy)->parallel = 3;
   server_set_fault (f->a, FAULT_BLACK_HOLE);
-  f->pf = preflight_new (f->policy, true, &err);
+  f->pf = direct_preflight (f->policy, f->keydir, true, &err);
   f->luks[f->nr++] = ready_luks (file);
   assert_int_equal (preflight_add (f->pf, f->luks[0], &err), 0);
   while (server_requests (f->a) < 3)
@@ -521,7 +523,7 @@ test_free_before_it_runs (void **state)
 
   bind_tang (f, file, 1, server_url (f->a));
   f->luks[f->nr++] = ready_luks (file);
-  f->pf = preflight_new (f->policy, true, &err);
+  f->pf = direct_preflight (f->policy, f->keydir, true, &err);
   assert_int_equal (preflight_add (f->pf, f->luks[0], &err), 0);
   preflight_free (f->pf);
   preflight_free (NULL);

@@ -32,6 +32,7 @@
 #include "exchange/exchange.h"
 #include "tang/keydir.h"
 #include "tang/offline.h"
+#include "tang/servers.h"
 #include "exchange/preflight.h"
 
 enum {
@@ -64,6 +65,8 @@ static const struct option long_options[] = {
 
 struct options {
   struct policy *policy;
+  struct keydir *keydir;
+  struct offline *offline;
   const char *export, *import, *state;
   bool preflight, probe;
 };
@@ -114,8 +117,8 @@ set_option (struct options *o, int c, char *arg)
   case 'r': s->retries = atoi (arg); break;
   case 'p': s->parallel = atoi (arg); break;
   case 'D':
-    s->keydir = keydir_open (arg, &err);
-    r = s->keydir ? 0 : -1;
+    o->keydir = keydir_open (arg, &err);
+    r = o->keydir ? 0 : -1;
     break;
   case 'e': o->export = arg; break;
   case 'i': o->import = arg; break;
@@ -129,18 +132,17 @@ set_option (struct options *o, int c, char *arg)
 }
 
 static void
-set_offline (const struct options *o)
+set_offline (struct options *o)
 {
-  struct policy_settings *s = policy_settings (o->policy);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
   if (o->export == NULL && o->import == NULL)
     return;
   if (o->state == NULL)
     error (EXIT_FAILURE, 0, "--state is needed");
-  s->offline = o->export ? offline_export (&err)
+  o->offline = o->export ? offline_export (&err)
     : offline_import (o->state, o->import, &err);
-  if (s->offline == NULL)
+  if (o->offline == NULL)
     die (&err);
 }
 
@@ -202,12 +204,11 @@ show_device (const struct exchange_device *d)
 static int
 write_requests (const struct options *o)
 {
-  const struct offline *off = policy_get_settings (o->policy)->offline;
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (offline_write (off, o->export, o->state, false, &err) == -1)
+  if (offline_write (o->offline, o->export, o->state, false, &err) == -1)
     die (&err);
-  printf ("%zu requests\n", offline_count (off));
+  printf ("%zu requests\n", offline_count (o->offline));
   return EXIT_SUCCESS;
 }
 
@@ -215,7 +216,12 @@ static int
 unlock (const struct options *o, struct luks **headers, size_t n)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct exchange *ex = exchange_new (o->policy, &err);
+  const struct exchange_settings settings = {
+    .deadline = policy_get_settings (o->policy)->deadline,
+    .answers = { .keydir = o->keydir, .offline = o->offline },
+  };
+  struct exchange *ex = exchange_new (servers_new (o->policy, &err), &settings,
+                                      &err);
   int r, status = EXIT_SUCCESS;
   size_t i;
 
@@ -285,7 +291,8 @@ static int
 preflight (const struct options *o, struct luks **headers, size_t n)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct preflight *pf = preflight_new (o->policy, o->probe, &err);
+  struct preflight *pf = preflight_new (servers_new (o->policy, &err),
+                                        o->keydir, o->probe, &err);
   int r, status = EXIT_SUCCESS;
   size_t i;
 
@@ -329,6 +336,8 @@ main (int argc, char *argv[])
     luks_free (headers[i]);
   free (headers);
   policy_free (o.policy);
+  keydir_free (o.keydir);
+  offline_free (o.offline);
   if (fclose (stdout) != 0)
     status = EXIT_FAILURE;
   if (exchange_is_left ())

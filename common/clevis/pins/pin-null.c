@@ -35,7 +35,7 @@ parse (struct pin *pin, const json_t *config, struct clevis_error *err)
 }
 
 static void
-start (struct pin *pin, struct exchange *ex)
+start (struct pin *pin, struct pin_run *run)
 {
   SECRET_JSON_SCOPE;
   const json_t *config = json_object_get (json_object_get (pin->jwe->header,
@@ -50,9 +50,9 @@ start (struct pin *pin, struct exchange *ex)
   else
     clevis_error_errno (&pin->error, ENOMEM, _("null pin"));
   if (plain)
-    pin_done (pin, ex, plain);
+    pin_done (pin, run, plain);
   else
-    pin_fail (pin, ex);
+    pin_fail (pin, run);
 }
 
 const struct pin_type pin_null_type = {

@@ -88,13 +88,13 @@ combine (struct pin *pin, struct clevis_error *err)
 }
 
 static void
-got_share (struct pin *pin, struct pin *child, struct exchange *ex)
+got_share (struct pin *pin, struct pin *child, struct pin_run *run)
 {
   struct secret *plain;
 
   if (shamir_add (pin->data, child->plaintext, &child->error) == -1) {
     child->state = PIN_FAILED;
-    pin->type->child_ended (pin, child, ex);
+    pin->type->child_ended (pin, child, run);
     return;
   }
   secret_free (child->plaintext);
@@ -106,9 +106,9 @@ got_share (struct pin *pin, struct pin *child, struct exchange *ex)
   shamir_free (pin->data);      /* the shares */
   pin->data = NULL;
   if (plain)
-    pin_done (pin, ex, plain);
+    pin_done (pin, run, plain);
   else
-    pin_fail (pin, ex);
+    pin_fail (pin, run);
 }
 
 /* Would it be worth while to try again later? */
@@ -119,7 +119,7 @@ is_temporary (const struct pin *child)
 }
 
 static void
-lost_share (struct pin *pin, struct exchange *ex)
+lost_share (struct pin *pin, struct pin_run *run)
 {
   size_t failed = 0, temporary = 0, t = pin->threshold, n = pin->nr_children;
   size_t i;
@@ -136,26 +136,26 @@ lost_share (struct pin *pin, struct exchange *ex)
                     ? CLEVIS_ERR_UNREACHABLE : CLEVIS_ERR_THRESHOLD,
                     _("%zu of %zu pins are needed, and %zu failed"),
                     t, n, failed);
-  pin_fail (pin, ex);
+  pin_fail (pin, run);
 }
 
 static void
-child_ended (struct pin *pin, struct pin *child, struct exchange *ex)
+child_ended (struct pin *pin, struct pin *child, struct pin_run *run)
 {
   if (child->state == PIN_DONE)
-    got_share (pin, child, ex);
+    got_share (pin, child, run);
   else
-    lost_share (pin, ex);
+    lost_share (pin, run);
 }
 
 /* A child may end while it is started, and the pin with it. */
 static void
-start (struct pin *pin, struct exchange *ex)
+start (struct pin *pin, struct pin_run *run)
 {
   size_t i;
 
   for (i = 0; i < pin->nr_children && pin->state == PIN_RUNNING; ++i)
-    pin_start (pin->children[i], ex);
+    pin_start (pin->children[i], run);
 }
 
 static void

@@ -2,7 +2,7 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
  * The tang pin: a leaf that one server answers.  Its header is understood
- * here; how the question gets to the server and back is request.c's.
+ * here; how the question gets to the server and back is no affair of pins.
  * Source: clevis-encrypt-tang(1).
  */
 
@@ -17,21 +17,18 @@
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "jose/ecmr.h"
-#include "exchange/exchange-private.h"
 #include "base/gettext-compat.h"
 #include "jose/jose-quiet.h"
 #include "pins/pin.h"
 #include "pins/pin-tang.h"
-#include "tang/request.h"
 #include "jose/thumbprint.h"
-#include "base/url.h"
 
 struct tang {
   struct url *url;
   json_t *epk;             /* C */
   json_t *server;          /* S */
-  struct exchange *ex;
-  struct request *request; /* NULL if none is under way */
+  struct pin_run *run;     /* once it was started */
+  struct waiter *waiter;   /* NULL if no question is under way */
 };
 
 static int
@@ -123,7 +120,7 @@ answered (const json_t *k, const struct clevis_error *err,
   struct tang *tang = pin->data;
   struct secret *plain = NULL;
 
-  tang->request = NULL;
+  tang->waiter = NULL;
   if (address)
     pin->address = strdup (address);
   if (k)
@@ -138,12 +135,12 @@ answered (const json_t *k, const struct clevis_error *err,
   if (pin->error.code != CLEVIS_OK && address)
     pin->error.address = strdup (address);
   if (plain)
-    pin_done (pin, tang->ex, plain);
+    pin_done (pin, tang->run, plain);
   else
-    pin_fail (pin, tang->ex);
+    pin_fail (pin, tang->run);
 }
 
-struct request_query
+struct pin_query
 pin_tang_query (const struct pin *pin)
 {
   const struct tang *tang = pin->data;
@@ -151,7 +148,7 @@ pin_tang_query (const struct pin *pin)
 
   while (root->parent)
     root = root->parent;
-  return (struct request_query) {
+  return (struct pin_query) {
     .url = tang->url,
     .kid = pin->kid,
     .server = tang->server,
@@ -161,16 +158,15 @@ pin_tang_query (const struct pin *pin)
 }
 
 static void
-start (struct pin *pin, struct exchange *ex)
+start (struct pin *pin, struct pin_run *run)
 {
   struct tang *tang = pin->data;
-  const struct request_query query = pin_tang_query (pin);
+  const struct pin_query query = pin_tang_query (pin);
 
-  tang->ex = ex;
-  tang->request = requests_ask (exchange_requests (ex), &query, answered, pin,
-                                &pin->error);
-  if (tang->request == NULL)
-    pin_fail (pin, ex);
+  tang->run = run;
+  tang->waiter = run->ask (run, &query, answered, pin, &pin->error);
+  if (tang->waiter == NULL)
+    pin_fail (pin, run);
 }
 
 static void
@@ -178,8 +174,9 @@ cancel (struct pin *pin)
 {
   struct tang *tang = pin->data;
 
-  request_cancel (tang->request);
-  tang->request = NULL;
+  if (tang->waiter)
+    tang->run->forget (tang->waiter);
+  tang->waiter = NULL;
 }
 
 static void
@@ -189,7 +186,8 @@ tang_free (struct pin *pin)
 
   if (tang == NULL)
     return;
-  request_cancel (tang->request);
+  if (tang->waiter)
+    tang->run->forget (tang->waiter);
   url_free (tang->url);
   json_decref (tang->epk);
   json_decref (tang->server);

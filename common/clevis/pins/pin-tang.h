@@ -8,11 +8,11 @@
 #define CLEVIS_PIN_TANG_H
 
 #include "pins/pin.h"
-#include "tang/request.h"
+#include "pins/run.h"
 
 /* The question of a tang pin that was parsed without an error; what it points
  * to belongs to the pin.
  */
-extern struct request_query pin_tang_query (const struct pin *pin);
+extern struct pin_query pin_tang_query (const struct pin *pin);
 
 #endif /* CLEVIS_PIN_TANG_H */

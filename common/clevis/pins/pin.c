@@ -14,9 +14,9 @@
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/clock.h"
-#include "exchange/exchange-private.h"
 #include "base/gettext-compat.h"
 #include "pins/pin.h"
+#include "pins/run.h"
 
 static const struct pin_type *const types[] = {
   &pin_tang_type, &pin_sss_type, &pin_null_type,
@@ -254,25 +254,25 @@ pin_free (struct pin *pin)
 }
 
 static void
-tell_parent (struct pin *pin, struct exchange *ex)
+tell_parent (struct pin *pin, struct pin_run *run)
 {
   pin->seconds = pin->started > 0 ? clock_now () - pin->started : 0;
   if (pin->parent == NULL)
-    exchange_pin_ended (ex, pin);
+    run->ended (run, pin);
   else if (pin->parent->state == PIN_RUNNING)
-    pin->parent->type->child_ended (pin->parent, pin, ex);
+    pin->parent->type->child_ended (pin->parent, pin, run);
 }
 
 void
-pin_start (struct pin *pin, struct exchange *ex)
+pin_start (struct pin *pin, struct pin_run *run)
 {
   if (pin->state == PIN_FAILED)         /* when it was parsed */
-    tell_parent (pin, ex);
+    tell_parent (pin, run);
   if (pin->state != PIN_IDLE)
     return;
   pin->state = PIN_RUNNING;
   pin->started = clock_now ();
-  pin->type->start (pin, ex);
+  pin->type->start (pin, run);
 }
 
 void
@@ -301,20 +301,20 @@ cancel_children (struct pin *pin)
 }
 
 void
-pin_done (struct pin *pin, struct exchange *ex, struct secret *plaintext)
+pin_done (struct pin *pin, struct pin_run *run, struct secret *plaintext)
 {
   pin->state = PIN_DONE;
   pin->plaintext = plaintext;
   cancel_children (pin);
-  tell_parent (pin, ex);
+  tell_parent (pin, run);
 }
 
 void
-pin_fail (struct pin *pin, struct exchange *ex)
+pin_fail (struct pin *pin, struct pin_run *run)
 {
   pin->state = PIN_FAILED;
   cancel_children (pin);
-  tell_parent (pin, ex);
+  tell_parent (pin, run);
 }
 
 void

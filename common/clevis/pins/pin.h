@@ -20,7 +20,7 @@
 #include "base/secret.h"
 
 struct pin;
-struct exchange;
+struct pin_run;
 
 /* What a kind of pin does.  Functions may be NULL where there is nothing to
  * do.
@@ -39,11 +39,11 @@ struct pin_type {
   /* Begin to recover the plaintext.  Ends, now or later, in pin_done or
    * pin_fail.
    */
-  void (*start) (struct pin *pin, struct exchange *ex);
+  void (*start) (struct pin *pin, struct pin_run *run);
 
   /* A child is done or failed; called for pins with children. */
   void (*child_ended) (struct pin *pin, struct pin *child,
-                       struct exchange *ex);
+                       struct pin_run *run);
 
   /* What start began is no longer needed. */
   void (*cancel) (struct pin *pin);
@@ -129,17 +129,17 @@ extern int pin_add_param (struct pin *pin, const char *name,
 /* Start a pin; one that failed already (when it was parsed) is reported to its
  * parent as failed.
  */
-extern void pin_start (struct pin *pin, struct exchange *ex);
+extern void pin_start (struct pin *pin, struct pin_run *run);
 
 /* Stop a pin and everything below it, unless it has ended. */
 extern void pin_cancel (struct pin *pin);
 
 /* The pin's plaintext is known; it passes to the pin. */
-extern void pin_done (struct pin *pin, struct exchange *ex,
+extern void pin_done (struct pin *pin, struct pin_run *run,
                       struct secret *plaintext);
 
 /* The pin failed for the reason in pin->error. */
-extern void pin_fail (struct pin *pin, struct exchange *ex);
+extern void pin_fail (struct pin *pin, struct pin_run *run);
 
 /* Call fn for each leaf, in the order of the tree. */
 extern void pin_foreach_leaf (struct pin *pin,

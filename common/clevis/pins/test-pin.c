@@ -17,7 +17,7 @@
 #include "jose/ecmr.h"
 #include "pins/pin-tang.h"
 #include "pins/pin.h"
-#include "tang/request.h"
+#include "exchange/question.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-run.h"
 
@@ -373,7 +373,7 @@ static struct secret *
 finish (const struct pin *pin, const json_t *eph, const char *reply,
         struct clevis_error *err)
 {
-  CLEANUP_JSON json_t *k = request_unblind (pin_tang_query (pin).server, eph,
+  CLEANUP_JSON json_t *k = question_unblind (pin_tang_query (pin).server, eph,
                                             reply, strlen (reply), err);
 
   return k ? jwe_decrypt (pin->jwe, k, err) : NULL;

@@ -55,8 +55,6 @@ policy_free (struct policy *policy)
   free (policy->settings.cacert);
   free (policy->settings.cert);
   free (policy->settings.key);
-  keydir_free (policy->settings.keydir);
-  offline_free (policy->settings.offline);
   free (policy);
 }
 
@@ -70,6 +68,14 @@ const struct policy_settings *
 policy_get_settings (const struct policy *policy)
 {
   return &policy->settings;
+}
+
+struct policy_target
+policy_target_of (const struct url *url)
+{
+  return (struct policy_target) {
+    .scheme = url->scheme, .host = url->host, .port = url->port
+  };
 }
 
 /* HOST, a port, and a numeric address with or without brackets.  Returns the

@@ -13,8 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/clevis-error.h"
-#include "tang/keydir.h"
-#include "tang/offline.h"
+#include "base/url.h"
 
 struct policy;
 
@@ -32,9 +31,6 @@ struct policy_settings {
   char *cacert;            /* PEM file; NULL: the system's trust store */
   char *cert, *key;        /* PEM files of a client certificate, for servers
                               that the user names */
-  struct keydir *keydir;   /* answers instead of any server; or NULL */
-  struct offline *offline; /* takes requests or has replies, instead of any
-                              server; or NULL */
 };
 
 /* The default policy: http and https, any host, but no address in a loopback,
@@ -97,8 +93,6 @@ extern int policy_resolve (struct policy *policy, const char *entry,
  */
 extern const char *const *policy_resolves (const struct policy *policy);
 
-struct url;
-
 /* Where the server that a token calls url is really asked.
  *
  *   mapped  set to the URL to ask, which the caller frees, or to NULL if no
@@ -118,6 +112,9 @@ struct policy_target {
   bool proxied;            /* a proxy will resolve the name, so there is no
                               address to be judged later */
 };
+
+/* What is judged of a URL; borrows from it. */
+extern struct policy_target policy_target_of (const struct url *url);
 
 /* Could any address of this server be allowed?  Behind a proxy a name is only
  * allowed by a pattern that names it.  Returns 0 if so, or -1:

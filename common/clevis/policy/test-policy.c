@@ -131,7 +131,7 @@ url_is_refused (const struct policy *policy, const char *text,
   int r = -1;
 
   if (url) {
-    target = url_target (url);
+    target = policy_target_of (url);
     r = policy_check_target (policy, &target, err);
   }
   url_free (url);
@@ -525,7 +525,7 @@ test_patterns (void **state)
     bool allowed;
 
     assert_no_error (&err);
-    target = url_target (url);
+    target = policy_target_of (url);
     allowed = policy_check_target (policy, &target, &err) == 0 &&
       check_address (policy, &target, cases[i].address, &err) == 0;
     url_free (url);
@@ -872,7 +872,7 @@ test_proxies (void **state)
     CLEANUP_POLICY struct policy *policy = policy_new ();
     struct policy_settings *settings = policy_settings (policy);
     struct url *url = url_parse (proxies[i].url, &err);
-    struct policy_target target = url_target (url);
+    struct policy_target target = policy_target_of (url);
     const char *proxy;
 
     set_environment (proxies[i].environment);
@@ -941,16 +941,28 @@ test_defaults (void **state)
   assert_int_equal (settings->retries, 2);
   assert_int_equal (settings->parallel, 16);
   assert_null (settings->proxy);
-  assert_null (settings->keydir);
-  assert_null (settings->offline);
   policy_settings (policy)->timeout = 250;
   assert_int_equal (settings->timeout, 250);
+}
+
+static void
+test_target_is_what_the_policy_judges (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct url *url = url_parse ("https://[::1]:99/x", &err);
+  struct policy_target target = policy_target_of (url);
+
+  assert_string_equal (target.scheme, "https");
+  assert_string_equal (target.host, "::1");
+  assert_int_equal (target.port, 99);
+  url_free (url);
 }
 
 int
 main (void)
 {
   const struct CMUnitTest policy[] = {
+    cmocka_unit_test (test_target_is_what_the_policy_judges),
     cmocka_unit_test (test_forbidden_in_every_spelling),
     cmocka_unit_test (test_forbidden_addresses_of_names),
     cmocka_unit_test (test_other_addresses_are_allowed),

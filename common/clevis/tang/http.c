@@ -139,7 +139,7 @@ http_free (struct http *http)
 static bool
 admits (struct http_transfer *t, const struct sockaddr *address)
 {
-  struct policy_target target = url_target (t->base);
+  struct policy_target target = policy_target_of (t->base);
 
   return t->trusted || t->proxy ||
     policy_check_address (t->http->policy, &target, address,
@@ -380,7 +380,7 @@ struct http_transfer *
 http_start (struct http *http, const struct http_request *request,
             http_done_fn done, void *opaque, struct clevis_error *err)
 {
-  struct policy_target target = url_target (request->base);
+  struct policy_target target = policy_target_of (request->base);
   const char *proxy = policy_proxy (http->policy, &target);
   struct http_transfer *t;
 

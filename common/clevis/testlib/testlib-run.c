@@ -6,43 +6,52 @@
 
 #include <config.h>
 
-#include "exchange/exchange-private.h"
-#include "tang/request.h"
+#include <stdbool.h>
+
+#include "exchange/question.h"
+#include "tang/servers.h"
 #include "testlib/testlib-run.h"
 
-struct exchange {
-  struct requests *requests;
+struct test_run {
+  struct pin_run run;
+  struct questions *questions;
   bool ended;
 };
 
-struct requests *
-exchange_requests (struct exchange *ex)
+static struct waiter *
+ask (struct pin_run *run, const struct pin_query *query, pin_answer_fn done,
+     void *opaque, struct clevis_error *err)
 {
-  return ex->requests;
+  return questions_ask (((struct test_run *) run)->questions, query, done,
+                        opaque, err);
 }
 
-void
-exchange_pin_ended (struct exchange *ex, struct pin *root)
+static void
+ended (struct pin_run *run, struct pin *root)
 {
-  ex->ended = true;
+  ((struct test_run *) run)->ended = true;
 }
 
 void
 run_pin (struct pin *root, const struct policy *policy)
 {
-  struct exchange ex = { .requests = NULL };
+  static const struct answers none = { .keydir = NULL };
+  struct test_run t = {
+    .run = { .ask = ask, .forget = question_forget, .ended = ended },
+  };
 
   if (policy) {
-    ex.requests = requests_new (policy, &root->error);
-    if (ex.requests == NULL) {
+    t.questions = questions_new (servers_new (policy, &root->error), &none,
+                                 &root->error);
+    if (t.questions == NULL) {
       root->state = PIN_FAILED;
       return;
     }
   }
-  pin_start (root, &ex);
-  while (!ex.ended && ex.requests &&
-         requests_step (ex.requests, 1000, &root->error) == 0)
+  pin_start (root, &t.run);
+  while (!t.ended && t.questions &&
+         questions_step (t.questions, 1000, &root->error) == 0)
     ;
   pin_cancel (root);
-  requests_free (ex.requests);
+  questions_free (t.questions);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Runs one tree of pins without a device: a small stand-in for exchange.c,
- * whose place it takes in programs that link it.
+ * Runs one tree of pins without a device: a small stand-in for exchange.c.
  */
 
 #ifndef CLEVIS_TESTLIB_RUN_H

@@ -22,6 +22,10 @@
 
 #include "policy/policy.h"
 #include "testlib/testlib-jwe.h"
+#include "exchange/exchange.h"
+#include "exchange/preflight.h"
+#include "exchange/question.h"
+#include "tang/servers.h"
 #include "testlib/testlib-server.h"
 
 #define MAX_CONNECTIONS 1000
@@ -756,4 +760,31 @@ loopback_policy (void)
   policy_allow (policy, "127.0.0.1", &err);
   assert_no_error (&err);
   return policy;
+}
+
+struct exchange *
+direct_exchange (const struct policy *policy, struct clevis_error *err)
+{
+  const struct exchange_settings settings = {
+    .deadline = policy_get_settings (policy)->deadline,
+  };
+
+  return exchange_new (servers_new (policy, err), &settings, err);
+}
+
+struct questions *
+direct_questions (const struct policy *policy, const struct answers *answers,
+                  struct clevis_error *err)
+{
+  static const struct answers none = { .keydir = NULL };
+
+  return questions_new (servers_new (policy, err), answers ? answers : &none,
+                        err);
+}
+
+struct preflight *
+direct_preflight (const struct policy *policy, const struct keydir *keydir,
+                  bool probe, struct clevis_error *err)
+{
+  return preflight_new (servers_new (policy, err), keydir, probe, err);
 }

@@ -8,8 +8,11 @@
 #ifndef CLEVIS_TESTLIB_SERVER_H
 #define CLEVIS_TESTLIB_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <jansson.h>
+
+#include "policy/policy.h"
 
 enum fault {
   FAULT_NONE,              /* a Tang server */
@@ -98,7 +101,24 @@ extern void server_stop (struct server *server);
 extern const char *closed_port (int *fd);
 
 /* A policy for such servers: without a proxy, with 127.0.0.1 allowed. */
-struct policy;
 extern struct policy *loopback_policy (void);
+
+/* Of this process, with the deadline of the policy.  Return NULL as what they are
+ * made of does.
+ */
+struct exchange;
+struct questions;
+struct preflight;
+struct answers;
+struct keydir;
+extern struct exchange *direct_exchange (const struct policy *policy,
+                                         struct clevis_error *err);
+extern struct questions *direct_questions (const struct policy *policy,
+                                           const struct answers *answers,
+                                           struct clevis_error *err);
+extern struct preflight *direct_preflight (const struct policy *policy,
+                                           const struct keydir *keydir,
+                                           bool probe,
+                                           struct clevis_error *err);
 
 #endif /* CLEVIS_TESTLIB_SERVER_H */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Questions to Tang servers.  Those who ask the same (a token that was cloned
- * with its disk) share one question; when and how often it is sent is the
- * queue's.
+ * Questions of tang pins.  Those who ask the same (a token that was cloned with
+ * its disk) share one question.
  */
 
 #include <config.h>
@@ -18,141 +17,166 @@
 #include "base/cleanups.h"
 #include "jose/ecmr.h"
 #include "base/gettext-compat.h"
-#include "tang/keydir.h"
-#include "tang/offline.h"
-#include "tang/queue.h"
-#include "tang/request.h"
+#include "exchange/question.h"
 #include "base/secret.h"
 
-/* Somebody who waits for a question. */
-struct request {
+/* Somebody who waits for an answer. */
+struct waiter {
   struct question *question;
-  struct request *next, **prev;
+  struct waiter *next, **prev;
   size_t device;
-  request_done_fn done;
+  pin_answer_fn done;
   void *opaque;
 };
 
 struct question {
-  struct requests *rs;
+  struct questions *qs;
   struct question *next, **prev;
   char *key;                    /* equal for equal questions */
   unsigned hash;                /* of key */
-  struct url *url;              /* to ask: of the token, or mapped */
-  bool mapped;
+  char *url;                    /* of the token */
   char *kid;
   json_t *exchange_key;         /* S */
   json_t *epk;                  /* C */
   json_t *ephemeral;            /* E */
-  char *path, *body;
-  struct request *waiters;
-  struct queued *queued;        /* NULL: not yet, or answered */
+  struct waiter *waiters;
+  struct asked *asked;          /* NULL: not yet, or answered */
   bool answered;                /* its waiters are being told */
   struct clevis_error exported; /* why it could not be exported */
 };
 
-struct requests {
-  const struct policy *policy;
-  struct queue *queue;
-  struct question *questions;
+struct questions {
+  struct asker *asker;
+  struct answers answers;
+  struct question *first, **last; /* in the order in which they were asked */
+  struct question *fresh;       /* the first that nothing was done about */
 };
 
-struct requests *
-requests_new (const struct policy *policy, struct clevis_error *err)
+struct questions *
+questions_new (struct asker *asker, const struct answers *answers,
+               struct clevis_error *err)
 {
-  struct requests *rs = calloc (1, sizeof *rs);
+  struct questions *qs = asker ? calloc (1, sizeof *qs) : NULL;
 
-  if (rs == NULL) {
-    clevis_error_errno (err, errno, _("requests"));
+  if (qs == NULL) {
+    clevis_error_errno (err, ENOMEM, _("questions"));
+    asker_free (asker);
     return NULL;
   }
-  rs->policy = policy;
-  rs->queue = queue_new (policy, err);
-  if (rs->queue == NULL) {
-    free (rs);
-    return NULL;
-  }
-  return rs;
+  qs->asker = asker;
+  qs->answers = *answers;
+  qs->last = &qs->first;
+  return qs;
 }
 
 static void
 question_free (struct question *q)
 {
-  queue_cancel (q->queued);
+  asker_cancel (q->qs->asker, q->asked);
   if (q->prev) {
     *q->prev = q->next;
     if (q->next)
       q->next->prev = q->prev;
+    else
+      q->qs->last = q->prev;
+    if (q->qs->fresh == q)
+      q->qs->fresh = q->next;
   }
-  url_free (q->url);
   json_decref (q->exchange_key);
   json_decref (q->epk);
   json_decref (q->ephemeral);
   clevis_error_clear (&q->exported);
   free (q->kid);
   free (q->key);
-  free (q->path);
-  free (q->body);
+  free (q->url);
   free (q);
 }
 
 void
-requests_free (struct requests *rs)
+questions_free (struct questions *qs)
 {
   struct question *q;
 
-  if (rs == NULL)
+  if (qs == NULL)
     return;
-  while ((q = rs->questions) != NULL) {
+  while ((q = qs->first) != NULL) {
     q->answered = true;         /* so that it outlives its waiters */
     while (q->waiters)
-      request_cancel (q->waiters);
+      question_forget (q->waiters);
     question_free (q);
   }
-  queue_free (rs->queue);
-  free (rs);
+  asker_free (qs->asker);
+  free (qs);
 }
 
 static void
-unlink_waiter (struct request *request)
+unlink_waiter (struct waiter *waiter)
 {
-  *request->prev = request->next;
-  if (request->next)
-    request->next->prev = request->prev;
+  *waiter->prev = waiter->next;
+  if (waiter->next)
+    waiter->next->prev = waiter->prev;
 }
 
 void
-request_cancel (struct request *request)
+question_forget (struct waiter *waiter)
 {
   struct question *q;
 
-  if (request == NULL)
+  if (waiter == NULL)
     return;
-  q = request->question;
-  unlink_waiter (request);
-  free (request);
+  q = waiter->question;
+  unlink_waiter (waiter);
+  free (waiter);
   if (q->waiters == NULL && !q->answered)
     question_free (q);
 }
 
-/* Tell all who wait.  One who is told may cancel others. */
+/* Tell all who wait.  One who is told may forget others. */
 static void
 tell (struct question *q, const json_t *k, const struct clevis_error *err,
       const char *address)
 {
-  struct request *request;
+  struct waiter *waiter;
 
   q->answered = true;
-  while ((request = q->waiters) != NULL) {
-    unlink_waiter (request);
-    request->done (k, err, address, request->opaque);
-    free (request);
+  while ((waiter = q->waiters) != NULL) {
+    unlink_waiter (waiter);
+    waiter->done (k, err, address, waiter->opaque);
+    free (waiter);
   }
   question_free (q);
 }
 
+static struct waiter *
+waiter_of (const struct question *q, size_t device)
+{
+  struct waiter *waiter = q->waiters;
+
+  while (waiter && waiter->device != device)
+    waiter = waiter->next;
+  return waiter;
+}
+
+/* One device may not have it asked. */
+static void
+refused (size_t device, const struct clevis_error *err, void *opaque)
+{
+  struct question *q = opaque;
+  struct waiter *waiter;
+
+  q->answered = true;           /* so that it outlives its waiters */
+  while ((waiter = waiter_of (q, device)) != NULL) {
+    unlink_waiter (waiter);
+    waiter->done (NULL, err, NULL, waiter->opaque);
+    free (waiter);
+  }
+  q->answered = false;
+  if (q->waiters == NULL)
+    question_free (q);
+}
+
 json_t *
-request_unblind (const json_t *server, const json_t *eph, const char *body,
+question_unblind (const json_t *server, const json_t *eph, const char *body,
                  size_t len, struct clevis_error *err)
 {
   CLEANUP_JSON json_t *reply = json_loadb (body, len, JSON_REJECT_DUPLICATES,
@@ -180,7 +204,7 @@ is_jwk_type (const char *content_type)
  * anything else but 200 is an error of the server or of something before it.
  */
 static int
-check_reply (const struct question *q, const struct http_reply *reply,
+check_reply (const struct question *q, const struct answer *reply,
              struct clevis_error *err)
 {
   err->http_status = reply->status;
@@ -210,26 +234,26 @@ check_reply (const struct question *q, const struct http_reply *reply,
 }
 
 static void
-reply_came (const struct http_reply *reply, void *opaque)
+answered (const struct answer *reply, void *opaque)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   CLEANUP_JSON json_t *k = NULL;
   struct question *q = opaque;
 
-  q->queued = NULL;
+  q->asked = NULL;
   if (reply->error.code != CLEVIS_OK)
     clevis_error_copy (&err, &reply->error);
   else if (check_reply (q, reply, &err) == 0)
-    k = request_unblind (q->exchange_key, q->ephemeral, reply->body,
+    k = question_unblind (q->exchange_key, q->ephemeral, reply->body,
                          reply->len, &err);
-  if (q->mapped)
-    err.mapped = strdup (q->url->base);
+  if (reply->mapped)
+    err.mapped = strdup (reply->mapped);
   tell (q, k, &err, reply->address);
 }
 
 /* What makes two questions the same: server, key, and C. */
 static char *
-question_key (const struct request_query *query)
+question_key (const struct pin_query *query)
 {
   const char *x = json_string_value (json_object_get (query->epk, "x"));
   const char *y = json_string_value (json_object_get (query->epk, "y"));
@@ -250,35 +274,17 @@ hash_of (const char *text)
   return hash;
 }
 
-/* Blind the question and write it down as it will be sent. */
-static int
-prepare (struct question *q, struct clevis_error *err)
+/* Blind the question. */
+static json_t *
+point (void *opaque, struct clevis_error *err)
 {
-  CLEANUP_JSON json_t *x = ecmr_blind (q->epk, &q->ephemeral, err);
+  struct question *q = opaque;
 
-  if (x == NULL)
-    return -1;
-  q->body = json_dumps (x, JSON_COMPACT | JSON_SORT_KEYS);
-  if (asprintf (&q->path, "/rec/%s", q->kid) == -1)
-    q->path = NULL;
-  return q->body && q->path ? 0
-    : clevis_error_errno (err, ENOMEM, _("request"));
-}
-
-/* Where to ask: what the token says, unless the user says otherwise. */
-static int
-set_url (struct question *q, const struct url *url, struct clevis_error *err)
-{
-  if (policy_apply_maps (q->rs->policy, url, &q->url, err) == -1)
-    return -1;
-  q->mapped = q->url != NULL;
-  if (!q->mapped)
-    q->url = url_parse (url->base, err);
-  return q->url ? 0 : -1;
+  return ecmr_blind (q->epk, &q->ephemeral, err);
 }
 
 static struct question *
-new_question (struct requests *rs, const struct request_query *query,
+new_question (struct questions *qs, const struct pin_query *query,
               struct clevis_error *err)
 {
   const struct clevis_error empty = CLEVIS_ERROR_INIT;
@@ -288,18 +294,18 @@ new_question (struct requests *rs, const struct request_query *query,
     clevis_error_errno (err, errno, _("request"));
     return NULL;
   }
-  q->rs = rs;
+  q->qs = qs;
   q->exported = empty;
   q->key = question_key (query);
   q->kid = strdup (query->kid);
   q->exchange_key = json_incref ((json_t *) query->server);
   q->epk = json_incref ((json_t *) query->epk);
-  if (q->key == NULL || q->kid == NULL)
-    clevis_error_errno (err, ENOMEM, _("request"));
-  else if (set_url (q, query->url, err) == 0) {
+  q->url = strdup (query->url->base);
+  if (q->key && q->kid && q->url) {
     q->hash = hash_of (q->key);
     return q;
   }
+  clevis_error_errno (err, ENOMEM, _("question"));
   question_free (q);
   return NULL;
 }
@@ -307,110 +313,103 @@ new_question (struct requests *rs, const struct request_query *query,
 static void
 link_question (struct question *q)
 {
-  q->next = q->rs->questions;
-  q->prev = &q->rs->questions;
-  if (q->next)
-    q->next->prev = &q->next;
-  q->rs->questions = q;
+  q->prev = q->qs->last;
+  *q->qs->last = q;
+  q->qs->last = &q->next;
+  if (q->qs->fresh == NULL)
+    q->qs->fresh = q;
 }
 
 static struct question *
-find_question (struct requests *rs, const struct request_query *query)
+find_question (struct questions *qs, const struct pin_query *query)
 {
   CLEANUP_FREE char *key = question_key (query);
   const unsigned hash = key ? hash_of (key) : 0;
   struct question *q;
 
-  for (q = rs->questions; key && q; q = q->next)
+  for (q = qs->first; key && q; q = q->next)
     if (q->hash == hash && !q->answered && strcmp (q->key, key) == 0)
       return q;
   return NULL;
 }
 
-struct request *
-requests_ask (struct requests *rs, const struct request_query *query,
-              request_done_fn done, void *opaque, struct clevis_error *err)
+struct waiter *
+questions_ask (struct questions *qs, const struct pin_query *query,
+               pin_answer_fn done, void *opaque, struct clevis_error *err)
 {
-  struct question *q = find_question (rs, query);
-  struct request *request;
+  struct question *q = find_question (qs, query);
+  struct waiter *waiter;
 
   if (q == NULL) {
-    q = new_question (rs, query, err);
+    q = new_question (qs, query, err);
     if (q == NULL)
       return NULL;
     link_question (q);
   }
-  request = calloc (1, sizeof *request);
-  if (request == NULL ||
-      (q->queued && queue_join (q->queued, query->device, err) == -1)) {
-    free (request);
+  waiter = calloc (1, sizeof *waiter);
+  if (waiter == NULL ||
+      (q->asked &&
+       asker_join (qs->asker, q->asked, query->device, err) == -1)) {
+    free (waiter);
     if (q->waiters == NULL)
       question_free (q);
-    clevis_error_errno (err, ENOMEM, _("request"));
+    clevis_error_errno (err, ENOMEM, _("question"));
     return NULL;
   }
-  request->question = q;
-  request->device = query->device;
-  request->done = done;
-  request->opaque = opaque;
-  request->next = q->waiters;
-  request->prev = &q->waiters;
-  if (request->next)
-    request->next->prev = &request->next;
-  q->waiters = request;
-  return request;
+  waiter->question = q;
+  waiter->device = query->device;
+  waiter->done = done;
+  waiter->opaque = opaque;
+  waiter->next = q->waiters;
+  waiter->prev = &q->waiters;
+  if (waiter->next)
+    waiter->next->prev = &waiter->next;
+  q->waiters = waiter;
+  return waiter;
 }
 
 /* Answer without a server: from its own keys, or from a file of replies. */
 static void
-answer_locally (struct question *q, const struct policy_settings *settings)
+answer_locally (struct question *q)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  CLEANUP_JSON json_t *k = settings->keydir
-    ? keydir_exchange (settings->keydir, q->kid, q->epk, &err)
-    : offline_answer (settings->offline, q->key, q->exchange_key, &err);
+  const struct answers *answers = &q->qs->answers;
+  CLEANUP_JSON json_t *k = answers->keydir
+    ? keydir_exchange (answers->keydir, q->kid, q->epk, &err)
+    : offline_answer (answers->offline, q->key, q->exchange_key, &err);
 
   tell (q, k, &err, NULL);
 }
 
-/* May this question be sent by another machine?  It resolves names on its own,
- * so only what the URL says can be judged.
- */
-static int
-check_export (const struct question *q, struct clevis_error *err)
-{
-  const struct policy_target target = url_target (q->url);
-
-  return q->mapped ? 0 : policy_check_target (q->rs->policy, &target, err);
-}
-
 /* Write down a question instead of asking it. */
 static int
-export_question (struct question *q, struct offline *offline,
-                 struct clevis_error *err)
+export_question (struct question *q, struct clevis_error *err)
 {
-  CLEANUP_FREE char *url = NULL;
+  CLEANUP_FREE char *base = asker_where (q->qs->asker, q->url, err);
+  CLEANUP_FREE char *url = NULL, *body = NULL;
+  CLEANUP_JSON json_t *x = base ? point (q, err) : NULL;
 
-  if (check_export (q, err) == -1 || prepare (q, err) == -1)
+  if (x == NULL)
     return -1;
-  if (asprintf (&url, "%s%s", q->url->base, q->path) == -1) {
+  body = json_dumps (x, JSON_COMPACT | JSON_SORT_KEYS);
+  if (asprintf (&url, "%s/rec/%s", base, q->kid) == -1)
     url = NULL;
-    return clevis_error_errno (err, ENOMEM, _("request"));
-  }
-  return offline_add (offline, q->key, url, q->kid, q->body, q->ephemeral,
-                      err);
+  if (body == NULL || url == NULL)
+    return clevis_error_errno (err, ENOMEM, _("question"));
+  return offline_add (q->qs->answers.offline, q->key, url, q->kid, body,
+                      q->ephemeral, err);
 }
 
 /* The next question to end: those that could not be exported come first. */
 static struct question *
-next_exported (struct requests *rs)
+next_exported (struct questions *qs)
 {
   struct question *q;
 
-  for (q = rs->questions; q; q = q->next)
+  for (q = qs->first; q; q = q->next)
     if (!q->answered && q->exported.code != CLEVIS_OK)
       return q;
-  q = rs->questions;
+  q = qs->first;
   return q && !q->answered ? q : NULL;
 }
 
@@ -419,14 +418,14 @@ next_exported (struct requests *rs)
  * told first, so what was taken back and has no error was exported.
  */
 static bool
-export_all (struct requests *rs, struct offline *offline)
+export_all (struct questions *qs)
 {
   struct question *q;
-  const bool any = rs->questions != NULL;
+  const bool any = qs->first != NULL;
 
-  for (q = rs->questions; q; q = q->next)
-    export_question (q, offline, &q->exported);
-  while ((q = next_exported (rs)) != NULL) {
+  for (q = qs->first; q; q = q->next)
+    export_question (q, &q->exported);
+  while ((q = next_exported (qs)) != NULL) {
     CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
     clevis_error_copy (&err, &q->exported);
@@ -437,28 +436,15 @@ export_all (struct requests *rs, struct offline *offline)
   return any;
 }
 
-/* To blind a question costs time, so it is done when its turn has come. */
-static int
-prepare_request (struct http_request *request, void *opaque,
-                 struct clevis_error *err)
-{
-  struct question *q = opaque;
-
-  if (prepare (q, err) == -1)
-    return -1;
-  request->path = q->path;
-  request->body = q->body;
-  return 0;
-}
-
 /* All who wait lend it their turns. */
 static int
 join_waiters (struct question *q, struct clevis_error *err)
 {
-  const struct request *waiter;
+  const struct waiter *waiter;
 
   for (waiter = q->waiters; waiter; waiter = waiter->next)
-    if (queue_join (q->queued, waiter->device, err) == -1)
+    if (waiter->device != q->waiters->device &&
+        asker_join (q->qs->asker, q->asked, waiter->device, err) == -1)
       return -1;
   return 0;
 }
@@ -468,68 +454,56 @@ static int
 send_question (struct question *q)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  const struct http_request request = {
-    .base = q->url, .trusted = q->mapped,
+  const struct ask ask = {
+    .what = ASK_RECOVERY, .url = q->url, .kid = q->kid,
+    .device = q->waiters->device, .opaque = q, .point = point,
+    .done = answered, .refused = refused,
   };
 
-  q->queued = queue_add (q->rs->queue, &request, q->waiters->device,
-                         reply_came, q, &err);
-  if (q->queued && join_waiters (q, &err) == 0) {
-    queue_prepare (q->queued, prepare_request);
+  q->asked = asker_ask (q->qs->asker, &ask, &err);
+  if (q->asked && join_waiters (q, &err) == 0)
     return 0;
-  }
-  queue_cancel (q->queued);
-  q->queued = NULL;
+  asker_cancel (q->qs->asker, q->asked);
+  q->asked = NULL;
   tell (q, NULL, &err, NULL);
   return -1;
 }
 
-/* The next question that nothing was done about, or NULL. */
-static struct question *
-next_new (struct requests *rs)
-{
-  struct question *q;
-
-  for (q = rs->questions; q; q = q->next)
-    if (q->queued == NULL && !q->answered)
-      return q;
-  return NULL;
-}
-
-/* Put new questions into the queue, or answer them.  Telling a waiter can end
- * other questions, so the list is looked at anew for each.  Returns true if a
- * question has ended at once, so that there may be more to do without any
- * reply.
+/* Ask new questions, or answer them.  Telling a waiter can end other questions,
+ * and ask some.  Returns true if a question has ended at once, so that there may
+ * be more to do without any reply.
  */
 static bool
-start_new (struct requests *rs)
+start_new (struct questions *qs)
 {
-  const struct policy_settings *settings = policy_get_settings (rs->policy);
+  const struct answers *answers = &qs->answers;
   struct question *q;
   bool ended = false;
 
-  if (settings->offline && !offline_is_import (settings->offline))
-    return export_all (rs, settings->offline);
-  while ((q = next_new (rs)) != NULL)
-    if (settings->keydir || settings->offline) {
-      answer_locally (q, settings);
+  if (answers->offline && !offline_is_import (answers->offline))
+    return export_all (qs);
+  while ((q = qs->fresh) != NULL) {
+    qs->fresh = q->next;
+    if (answers->keydir || answers->offline) {
+      answer_locally (q);
       ended = true;
     }
     else if (send_question (q) == -1)
       ended = true;
+  }
   return ended;
 }
 
 int
-requests_step (struct requests *rs, int ms, struct clevis_error *err)
+questions_step (struct questions *qs, int ms, struct clevis_error *err)
 {
-  if (start_new (rs))
+  if (start_new (qs))
     ms = 0;
-  return queue_step (rs->queue, ms, err);
+  return asker_step (qs->asker, ms, err);
 }
 
 void
-requests_wakeup (struct requests *rs)
+questions_wakeup (struct questions *qs)
 {
-  queue_wakeup (rs->queue);
+  asker_wakeup (qs->asker);
 }

@@ -17,6 +17,7 @@
 #include "base/bounds.h"
 #include "exchange/exchange.h"
 #include "tang/offline.h"
+#include "tang/servers.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-luks.h"
 
@@ -89,9 +90,11 @@ run (struct fixture *f, struct offline *off, struct clevis_error *binding,
   struct luks *luks = ready_luks (f->disk);
   const struct exchange_device *d;
   enum exchange_status status;
+  const struct exchange_settings settings = {
+    .deadline = 60000, .answers.offline = off,
+  };
 
-  policy_settings (policy)->offline = off;
-  ex = exchange_new (policy, &err);
+  ex = exchange_new (servers_new (policy, &err), &settings, &err);
   assert_int_equal (exchange_add (ex, luks, &err), 0);
   while (exchange_step (ex, 1000, &err) == 1)
     ;
@@ -109,6 +112,7 @@ run (struct fixture *f, struct offline *off, struct clevis_error *binding,
   exchange_free (ex);
   luks_free (luks);
   policy_free (policy);
+  offline_free (off);
   return status;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "exchange/exchange.h"
+#include "testlib/testlib-server.h"
 #include "testlib/testlib-luks.h"
 
 /* What is known of one header: its code, and all that was said of it. */
@@ -66,7 +67,7 @@ run_exchange (struct luks *luks, struct outcome *o)
 
   policy_settings (policy)->no_proxy = strdup ("*");
   policy_allow (policy, "nobody.invalid", &err);
-  ex = exchange_new (policy, &err);
+  ex = direct_exchange (policy, &err);
   assert_int_equal (exchange_add (ex, luks, &err), 0);
   while (exchange_step (ex, 10000, &err) == 1)
     ;

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "jose/ecmr.h"
 #include "tang/keydir.h"
-#include "tang/request.h"
+#include "exchange/question.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-server.h"
 
@@ -37,7 +37,7 @@ struct asked {
   json_t *server, *epk, *k;     /* k: the answer */
   char *kid;
   struct url *url;
-  struct request *request;
+  struct waiter *waiter;
   struct clevis_error err;
   char *address;
   int done;                     /* times that done was called */
@@ -49,7 +49,7 @@ struct fixture {
   json_t *key;                  /* of the server */
   struct server *server;
   struct policy *policy;
-  struct requests *rs;
+  struct questions *rs;
 };
 
 static int
@@ -63,7 +63,7 @@ setup (void **state)
   f->policy = loopback_policy ();
   policy_settings (f->policy)->timeout = LONG_TIMEOUT;
   policy_settings (f->policy)->retries = 0;
-  f->rs = requests_new (f->policy, &err);
+  f->rs = direct_questions (f->policy, NULL, &err);
   assert_no_error (&err);
   *state = f;
   return 0;
@@ -74,7 +74,7 @@ teardown (void **state)
 {
   struct fixture *f = *state;
 
-  requests_free (f->rs);
+  questions_free (f->rs);
   policy_free (f->policy);
   server_stop (f->server);
   json_decref (f->key);
@@ -123,7 +123,7 @@ done (const json_t *k, const struct clevis_error *err, const char *address,
   struct asked *a = opaque;
 
   a->done++;
-  a->request = NULL;
+  a->waiter = NULL;
   a->k = k ? json_deep_copy (k) : NULL;
   clevis_error_copy (&a->err, err);
   a->address = address ? strdup (address) : NULL;
@@ -132,12 +132,12 @@ done (const json_t *k, const struct clevis_error *err, const char *address,
 static void
 ask (struct fixture *f, struct asked *a)
 {
-  const struct request_query query = {
+  const struct pin_query query = {
     .url = a->url, .kid = a->kid, .server = a->server, .epk = a->epk,
     .device = a->device,
   };
 
-  a->request = requests_ask (f->rs, &query, done, a, &a->err);
+  a->waiter = questions_ask (f->rs, &query, done, a, &a->err);
 }
 
 /* Go on until a question has ended. */
@@ -146,7 +146,7 @@ wait_for (struct fixture *f, struct asked *a)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  while (a->request && requests_step (f->rs, 10000, &err) == 0)
+  while (a->waiter && questions_step (f->rs, 10000, &err) == 0)
     ;
   assert_no_error (&err);
 }
@@ -184,8 +184,8 @@ renew (struct fixture *f)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  requests_free (f->rs);
-  f->rs = requests_new (f->policy, &err);
+  questions_free (f->rs);
+  f->rs = direct_questions (f->policy, NULL, &err);
   assert_no_error (&err);
 }
 
@@ -677,9 +677,9 @@ test_deadline_after_a_failed_try (void **state)
     CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
     ASKED a = question (server_url (f->server), f->key);
 
-    requests_free (f->rs);
+    questions_free (f->rs);
     policy_settings (f->policy)->deadline = 1000 * time_factor ();
-    f->rs = requests_new (f->policy, &err);
+    f->rs = direct_questions (f->policy, NULL, &err);
     server_fault_for (f->server, 1, FAULT_ERROR, further[i]);
     ask_and_wait (f, &a);
     assert_failed (&a, CLEVIS_ERR_HTTP, "500");
@@ -698,9 +698,9 @@ test_step_waits_no_longer_than_told (void **state)
 
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   ask (f, &a);
-  assert_int_equal (requests_step (f->rs, 10, &err), 0);
+  assert_int_equal (questions_step (f->rs, 10, &err), 0);
   start = clock_now ();
-  assert_int_equal (requests_step (f->rs, 100, &err), 0);
+  assert_int_equal (questions_step (f->rs, 100, &err), 0);
   assert_true (clock_now () - start < 5);
   assert_int_equal (a.done, 0);
 }
@@ -712,7 +712,7 @@ call_wakeup (void *opaque)
 
   while (server_requests (f->server) == 0)
     usleep (1000);
-  requests_wakeup (f->rs);
+  questions_wakeup (f->rs);
   return NULL;
 }
 
@@ -732,8 +732,8 @@ test_wakeup (void **state)
   assert_int_equal (pthread_create (&thread, NULL, call_wakeup, f), 0);
   /* A few steps are for connecting and sending. */
   for (i = 0; server_requests (f->server) == 0; ++i)
-    assert_int_equal (requests_step (f->rs, 20, &err), 0);
-  assert_int_equal (requests_step (f->rs, 20000, &err), 0);
+    assert_int_equal (questions_step (f->rs, 20, &err), 0);
+  assert_int_equal (questions_step (f->rs, 20000, &err), 0);
   assert_int_equal (pthread_join (thread, NULL), 0);
   assert_true (clock_now () - start < 10);
   assert_int_equal (a.done, 0);
@@ -787,7 +787,7 @@ test_one_of_two_who_ask_the_same_goes_away (void **state)
   b.epk = json_deep_copy (a.epk);
   ask (f, &a);
   ask (f, &b);
-  request_cancel (a.request);
+  question_forget (a.waiter);
   wait_for (f, &b);
   assert_answered (&b);
   assert_int_equal (a.done, 0);
@@ -803,8 +803,8 @@ test_question_that_nobody_asks_any_more (void **state)
 
   ask (f, &a);
   ask (f, &b);
-  request_cancel (a.request);
-  request_cancel (NULL);
+  question_forget (a.waiter);
+  question_forget (NULL);
   wait_for (f, &b);
   assert_answered (&b);
   assert_int_equal (server_requests (f->server), 1);
@@ -813,9 +813,9 @@ test_question_that_nobody_asks_any_more (void **state)
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   ask (f, &a);
   while (server_requests (f->server) < 2)
-    assert_int_equal (requests_step (f->rs, 20, &err), 0);
-  request_cancel (a.request);
-  assert_int_equal (requests_step (f->rs, 20, &err), 0);
+    assert_int_equal (questions_step (f->rs, 20, &err), 0);
+  question_forget (a.waiter);
+  assert_int_equal (questions_step (f->rs, 20, &err), 0);
   assert_int_equal (a.done, 0);
 }
 
@@ -857,12 +857,12 @@ test_a_server_gets_so_many_at_a_time (void **state)
   for (i = 0; i < 12; ++i)
     ask (f, &a[i]);
   while (server_requests (f->server) < 3)
-    assert_int_equal (requests_step (f->rs, 20, &err), 0);
+    assert_int_equal (questions_step (f->rs, 20, &err), 0);
   for (start = clock_now (); clock_now () - start < 0.2;)
-    assert_int_equal (requests_step (f->rs, 20, &err), 0);
+    assert_int_equal (questions_step (f->rs, 20, &err), 0);
   assert_int_equal (server_requests (f->server), 3);
   for (i = 0; i < 12; ++i) {
-    request_cancel (a[i].request);
+    question_forget (a[i].waiter);
     cleanup_asked (&a[i]);
   }
 }
@@ -903,7 +903,7 @@ test_limit_is_of_each_server (void **state)
   wait_for (f, &b);
   assert_answered (&b);
   assert_true (clock_now () - start < 10);
-  request_cancel (a.request);
+  question_forget (a.waiter);
   server_stop (hole);
 }
 
@@ -916,9 +916,9 @@ assert_most_open (struct fixture *f, struct server *server, int n)
   int i;
 
   while (server_most_open (server) < n && clock_now () < until)
-    assert_int_equal (requests_step (f->rs, 5, &err), 0);
+    assert_int_equal (questions_step (f->rs, 5, &err), 0);
   for (i = 0; i < 20; ++i)
-    assert_int_equal (requests_step (f->rs, 5, &err), 0);
+    assert_int_equal (questions_step (f->rs, 5, &err), 0);
   assert_int_equal (server_most_open (server), n);
 }
 
@@ -950,7 +950,7 @@ test_limit_of_the_run (void **state)
   policy_settings (f->policy)->parallel = 256;
   ask_in_vain (f, asked, n, hole);
   assert_most_open (f, hole, BOUND_TRANSFERS);
-  requests_free (f->rs);
+  questions_free (f->rs);
   server_stop (hole);
 
   /* With fewer descriptors it is less. */
@@ -959,13 +959,13 @@ test_limit_of_the_run (void **state)
   less = files;
   less.rlim_cur = few.rlim_cur;
   setrlimit (RLIMIT_NOFILE, &less);
-  f->rs = requests_new (f->policy, &(struct clevis_error) CLEVIS_ERROR_INIT);
+  f->rs = direct_questions (f->policy, NULL, &(struct clevis_error) CLEVIS_ERROR_INIT);
   setrlimit (RLIMIT_NOFILE, &files);
   for (i = 0; i < (size_t) n; ++i)
     cleanup_asked (&asked[i]);
   ask_in_vain (f, asked, n, hole);
   assert_most_open (f, hole, 10);
-  requests_free (f->rs);
+  questions_free (f->rs);
   f->rs = NULL;
   for (i = 0; i < (size_t) n; ++i)
     cleanup_asked (&asked[i]);
@@ -1000,7 +1000,7 @@ test_devices_get_the_same_part (void **state)
   assert_answered (&second);
   assert_int_equal (server_requests (f->server), 2);
   assert_true (server_most_open (hole) <= BOUND_TRANSFERS / 2);
-  requests_free (f->rs);
+  questions_free (f->rs);
   f->rs = NULL;
   for (i = 0; i < n; ++i)
     cleanup_asked (&asked[i]);
@@ -1017,7 +1017,7 @@ test_free_with_questions_under_way (void **state)
 
   server_set_fault (f->server, FAULT_BLACK_HOLE);
   ask (f, &a);
-  requests_step (f->rs, 20, &err);
+  questions_step (f->rs, 20, &err);
   ask (f, &b);
   renew (f);
   assert_int_equal (a.done + b.done, 0);
@@ -1042,6 +1042,7 @@ test_key_folder (void **state)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   struct fixture *f = *state;
+  struct answers answers = { .keydir = NULL };
   CLEANUP_JSON json_t *other = tang_key ("P-256");
   CLEANUP_FREE char *text = json_dumps (f->key, 0);
   const char *folder = tmp_path ("keys");
@@ -1050,14 +1051,17 @@ test_key_folder (void **state)
 
   shell ("mkdir -p '%s'", folder);
   write_file (tmp_path ("keys/a.jwk"), text, strlen (text));
-  policy_settings (f->policy)->keydir = keydir_open (folder, &err);
+  answers.keydir = keydir_open (folder, &err);
   assert_no_error (&err);
+  questions_free (f->rs);
+  f->rs = direct_questions (f->policy, &answers, &err);
   ask_and_wait (f, &a);
   assert_answered (&a);
   assert_null (a.address);
   ask_and_wait (f, &b);
   assert_failed (&b, CLEVIS_ERR_NO_KEY, "does not have the key");
   assert_int_equal (server_requests (f->server), 0);
+  keydir_free ((struct keydir *) answers.keydir);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown (name, setup, teardown)
