@@ -232,6 +232,22 @@ exchange_add (struct exchange *ex, struct luks *luks,
   return ex->nr_devices++;
 }
 
+static void
+leaf_context (struct pin *leaf, void *opaque)
+{
+  struct attempt *attempt = opaque;
+
+  if (leaf->error.code == CLEVIS_OK)
+    return;
+  add_context (&leaf->error, &attempt->device->pub, attempt->binding);
+  if (leaf->error.pin == NULL)
+    leaf->error.pin = strdup (leaf->path);
+  if (leaf->error.url == NULL && leaf->url)
+    leaf->error.url = strdup (leaf->url);
+  if (leaf->error.address == NULL && leaf->address)
+    leaf->error.address = strdup (leaf->address);
+}
+
 /* Nothing of this device is needed any more. */
 static void
 settle (struct exchange *ex, struct bound_device *device,
@@ -243,8 +259,11 @@ settle (struct exchange *ex, struct bound_device *device,
   device->pub.seconds = clock_now () - ex->start;
   ex->nr_pending--;
   for (i = 0; i < device->pub.nr_bindings; ++i) {
-    if (device->pub.bindings[i].pin)
+    if (device->pub.bindings[i].pin) {
       pin_cancel (device->pub.bindings[i].pin);
+      pin_foreach_leaf (device->pub.bindings[i].pin, leaf_context,
+                        &device->attempts[i]);
+    }
     atomic_store (&device->attempts[i].job.skip, true);
   }
 }
@@ -309,20 +328,6 @@ submit (struct exchange *ex, struct attempt *attempt)
 }
 
 static void
-leaf_context (struct pin *leaf, void *opaque)
-{
-  struct attempt *attempt = opaque;
-
-  if (leaf->error.code == CLEVIS_OK)
-    return;
-  add_context (&leaf->error, &attempt->device->pub, attempt->binding);
-  if (leaf->error.pin == NULL)
-    leaf->error.pin = strdup (leaf->path);
-  if (leaf->error.url == NULL && leaf->url)
-    leaf->error.url = strdup (leaf->url);
-}
-
-static void
 pin_ended (struct pin_run *run, struct pin *root)
 {
   struct exchange *ex = exchange_of (run);
@@ -335,6 +340,7 @@ pin_ended (struct pin_run *run, struct pin *root)
     submit (ex, attempt);
   else {
     clevis_error_copy (&attempt->binding->error, &root->error);
+    attempt->binding->is_of_pin = true;
     if (attempt->binding->error.pin == NULL)
       attempt->binding->error.pin = strdup (root->path);
     binding_failed (ex, attempt);

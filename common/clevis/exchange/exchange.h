@@ -29,6 +29,7 @@ struct binding {
   struct clevis_error error; /* why this binding did not open the device:
                               a token that cannot be read, a pin that
                               failed, a passphrase that was not accepted */
+  bool is_of_pin;          /* it is the error of the root of the tree */
   double verify_seconds;   /* time in the KDF of the keyslots */
 };
 

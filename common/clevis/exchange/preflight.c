@@ -142,6 +142,12 @@ preflight_free (struct preflight *pf)
   free (pf);
 }
 
+size_t
+preflight_nr_devices (const struct preflight *pf)
+{
+  return pf->nr_devices;
+}
+
 const struct preflight_device *
 preflight_device (const struct preflight *pf, size_t i)
 {

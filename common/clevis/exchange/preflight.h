@@ -77,6 +77,7 @@ extern void preflight_free (struct preflight *pf);
  */
 extern int preflight_add (struct preflight *pf, struct luks *luks,
                           struct clevis_error *err);
+extern size_t preflight_nr_devices (const struct preflight *pf);
 extern const struct preflight_device *
 preflight_device (const struct preflight *pf, size_t i);
 

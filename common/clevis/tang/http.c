@@ -35,6 +35,7 @@ struct http {
   struct curl_slist *resolves;
   struct http_transfer *transfers;      /* list of all that are running */
   size_t nr_transfers;
+  int watched_fd;          /* or -1 */
 };
 
 struct http_transfer {
@@ -107,6 +108,7 @@ http_new (const struct policy *policy, struct clevis_error *err)
   global_init ();
   if (http) {
     http->policy = policy;
+    http->watched_fd = -1;
     http->multi = curl_multi_init ();
     http->headers = curl_slist_append (NULL,
                                        "Content-Type: application/jwk+json");
@@ -741,6 +743,9 @@ finish_all (struct http *http)
 int
 http_step (struct http *http, int ms, struct clevis_error *err)
 {
+  struct curl_waitfd watched = {
+    .fd = http->watched_fd, .events = CURL_WAIT_POLLIN,
+  };
   size_t nr = http->nr_transfers;
   CURLMcode r;
   int running;
@@ -748,7 +753,7 @@ http_step (struct http *http, int ms, struct clevis_error *err)
   /* Wait only if nothing has ended: curl counts as running what has not. */
   r = curl_multi_perform (http->multi, &running);
   if (r == CURLM_OK && (size_t) running == nr) {
-    r = curl_multi_poll (http->multi, NULL, 0, ms, NULL);
+    r = curl_multi_poll (http->multi, &watched, watched.fd >= 0, ms, NULL);
     if (r == CURLM_OK)
       r = curl_multi_perform (http->multi, &running);
   }
@@ -757,6 +762,12 @@ http_step (struct http *http, int ms, struct clevis_error *err)
                              curl_multi_strerror (r));
   finish_all (http);
   return 0;
+}
+
+void
+http_watch (struct http *http, int fd)
+{
+  http->watched_fd = fd;
 }
 
 void

@@ -78,6 +78,11 @@ extern void http_cancel (struct http_transfer *transfer);
  */
 extern int http_step (struct http *http, int ms, struct clevis_error *err);
 
+/* Let a waiting http_step return also when there is something to read from fd,
+ * which is borrowed.
+ */
+extern void http_watch (struct http *http, int fd);
+
 /* Let a waiting http_step return.  May be called by any thread. */
 extern void http_wakeup (struct http *http);
 

@@ -50,17 +50,15 @@ is_key_file (const char *name)
  * yet a device or a huge file in it is a mistake worth a message.
  */
 static struct secret *
-read_file (int dirfd, const char *name, struct clevis_error *err)
+read_file (int fd, const char *name, struct clevis_error *err)
 {
-  CLEANUP_CLOSE int fd = openat (dirfd, name, O_RDONLY | O_CLOEXEC |
-                                 O_NONBLOCK);
   CLEANUP_SECRET struct secret *text = NULL;
   struct secret *ret;
   struct stat st;
   size_t len = 0;
   ssize_t r;
 
-  if (fd == -1 || fstat (fd, &st) == -1) {
+  if (fstat (fd, &st) == -1) {
     clevis_error_errno (err, errno, "%s", name);
     return NULL;
   }
@@ -76,7 +74,7 @@ read_file (int dirfd, const char *name, struct clevis_error *err)
     return NULL;
   }
   while (len < text->len &&
-         (r = read (fd, text->data + len, text->len - len)) != 0) {
+         (r = pread (fd, text->data + len, text->len - len, len)) != 0) {
     if (r == -1 && errno == EINTR)
       continue;
     if (r == -1) {
@@ -94,12 +92,12 @@ read_file (int dirfd, const char *name, struct clevis_error *err)
 /* Add the key of a file if it is a private exchange key.  What libjose needs
  * of it is copied, so that nothing else in the file decides what is done.
  */
-static int
-add_key (struct keydir *dir, int dirfd, const char *name,
-         struct clevis_error *err)
+int
+keydir_add (struct keydir *dir, int fd, const char *name,
+            struct clevis_error *err)
 {
   SECRET_JSON_SCOPE;
-  CLEANUP_SECRET struct secret *text = read_file (dirfd, name, err);
+  CLEANUP_SECRET struct secret *text = read_file (fd, name, err);
   CLEANUP_JSON json_t *jwk = NULL;
   CLEANUP_JSON json_t *key = NULL;
   json_t *d;
@@ -124,36 +122,46 @@ add_key (struct keydir *dir, int dirfd, const char *name,
   return 0;
 }
 
-static int
-read_keys (struct keydir *dir, struct clevis_error *err)
+int
+keydir_files (const char *path, keydir_file_fn fn, void *opaque,
+              struct clevis_error *err)
 {
-  CLEANUP_DIR DIR *d = opendir (dir->path);
+  CLEANUP_DIR DIR *d = opendir (path);
   struct dirent *ent;
   size_t n = 0;
 
   if (d == NULL)
-    return clevis_error_errno (err, errno, "%s", dir->path);
+    return clevis_error_errno (err, errno, "%s", path);
   while (errno = 0, (ent = readdir (d)) != NULL) {
+    CLEANUP_CLOSE int fd = -1;
+
     if (!is_key_file (ent->d_name))
       continue;
     if (++n > BOUND_KEY_FILES)
       return clevis_error_set (err, CLEVIS_ERR_LIMIT,
-                               _("%s has more than %d keys"), dir->path,
+                               _("%s has more than %d keys"), path,
                                BOUND_KEY_FILES);
-    if (add_key (dir, dirfd (d), ent->d_name, err) == -1)
+    fd = openat (dirfd (d), ent->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd == -1)
+      return clevis_error_errno (err, errno, "%s", ent->d_name);
+    if (fn (fd, ent->d_name, opaque, err) == -1)
       return -1;
   }
-  if (errno != 0)
-    return clevis_error_errno (err, errno, "%s", dir->path);
-  if (json_array_size (dir->keys) == 0)
-    return clevis_error_set (err, CLEVIS_ERR_TOKEN,
-                             _("%s has no exchange key of a Tang server in "
-                               "it"), dir->path);
-  return 0;
+  return errno == 0 ? 0 : clevis_error_errno (err, errno, "%s", path);
+}
+
+int
+keydir_check (const struct keydir *dir, struct clevis_error *err)
+{
+  if (json_array_size (dir->keys) > 0)
+    return 0;
+  return clevis_error_set (err, CLEVIS_ERR_TOKEN,
+                           _("%s has no exchange key of a Tang server in it"),
+                           dir->path);
 }
 
 struct keydir *
-keydir_open (const char *path, struct clevis_error *err)
+keydir_new (const char *path, struct clevis_error *err)
 {
   struct keydir *dir = calloc (1, sizeof *dir);
 
@@ -163,9 +171,26 @@ keydir_open (const char *path, struct clevis_error *err)
     dir->keys = json_array ();
     secret_json_end ();
   }
-  if (dir == NULL || dir->path == NULL || dir->keys == NULL)
-    clevis_error_errno (err, ENOMEM, "%s", path);
-  else if (read_keys (dir, err) == 0)
+  if (dir && dir->path && dir->keys)
+    return dir;
+  clevis_error_errno (err, ENOMEM, "%s", path);
+  keydir_free (dir);
+  return NULL;
+}
+
+static int
+add_file (int fd, const char *name, void *opaque, struct clevis_error *err)
+{
+  return keydir_add (opaque, fd, name, err);
+}
+
+struct keydir *
+keydir_open (const char *path, struct clevis_error *err)
+{
+  struct keydir *dir = keydir_new (path, err);
+
+  if (dir && keydir_files (path, add_file, dir, err) == 0 &&
+      keydir_check (dir, err) == 0)
     return dir;
   keydir_free (dir);
   return NULL;

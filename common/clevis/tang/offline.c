@@ -116,44 +116,79 @@ offline_add (struct offline *off, const char *question, const char *url,
 }
 
 static int
-write_json (const char *path, const json_t *array, bool replace,
-            struct clevis_error *err)
+dump (const json_t *array, int fd, const char *name, struct clevis_error *err)
 {
   SECRET_JSON_SCOPE;
   CLEANUP_JSON json_t *doc = json_pack ("{s:i, s:O}", "version",
                                         FORMAT_VERSION, "requests", array);
-  CLEANUP_NEW_FILE struct new_file *file = new_file_open (path, replace, err);
 
-  if (file == NULL)
+  errno = 0;
+  if (doc == NULL || json_dumpfd (doc, fd, JSON_INDENT (1)))
+    return clevis_error_errno (err, errno ? errno : ENOMEM, "%s", name);
+  return 0;
+}
+
+int
+offline_dump_requests (const struct offline *off, int fd, const char *name,
+                       struct clevis_error *err)
+{
+  return dump (off->requests, fd, name, err);
+}
+
+int
+offline_dump_state (const struct offline *off, int fd, const char *name,
+                    struct clevis_error *err)
+{
+  return dump (off->state, fd, name, err);
+}
+
+int
+offline_write_files (const char *requests, const char *state, bool replace,
+                     offline_dump_fn fn, void *opaque,
+                     struct clevis_error *err)
+{
+  CLEANUP_NEW_FILE struct new_file *s = new_file_open (state, replace, err);
+  CLEANUP_NEW_FILE struct new_file *r = NULL;
+
+  if (s == NULL || fn (true, new_file_fd (s), state, opaque, err) == -1 ||
+      new_file_commit (s, err) == -1)
     return -1;
-  if (doc == NULL || json_dumpfd (doc, new_file_fd (file), JSON_INDENT (1)))
-    return clevis_error_errno (err, errno ? errno : ENOMEM, "%s", path);
-  return new_file_commit (file, err);
+  r = new_file_open (requests, replace, err);
+  if (r && fn (false, new_file_fd (r), requests, opaque, err) == 0 &&
+      new_file_commit (r, err) == 0)
+    return 0;
+  unlink (state);
+  return -1;
+}
+
+static int
+dump_one (bool is_state, int fd, const char *name, void *opaque,
+          struct clevis_error *err)
+{
+  const struct offline *off = opaque;
+
+  return dump (is_state ? off->state : off->requests, fd, name, err);
 }
 
 int
 offline_write (const struct offline *off, const char *requests,
                const char *state, bool replace, struct clevis_error *err)
 {
-  if (write_json (state, off->state, replace, err) == -1)
-    return -1;
-  if (write_json (requests, off->requests, replace, err) == -1) {
-    unlink (state);
-    return -1;
-  }
-  return 0;
+  return offline_write_files (requests, state, replace, dump_one,
+                              (void *) off, err);
 }
 
 /* A JSON document of the user's, of the version that we know. */
 static json_t *
-read_json (const char *path, enum clevis_code code, struct clevis_error *err)
+read_json (const struct offline_file *file, enum clevis_code code,
+           struct clevis_error *err)
 {
-  CLEANUP_CLOSE int fd = open (path, O_RDONLY | O_CLOEXEC);
+  const char *path = file->name;
   json_error_t jerr;
   struct stat st;
   json_t *doc;
 
-  if (fd == -1 || fstat (fd, &st) == -1) {
+  if (fstat (file->fd, &st) == -1) {
     clevis_error_errno (err, errno, "%s", path);
     return NULL;
   }
@@ -163,7 +198,7 @@ read_json (const char *path, enum clevis_code code, struct clevis_error *err)
                       BOUND_OFFLINE_FILE);
     return NULL;
   }
-  doc = json_loadfd (fd, JSON_REJECT_DUPLICATES, &jerr);
+  doc = json_loadfd (file->fd, JSON_REJECT_DUPLICATES, &jerr);
   if (json_integer_value (json_object_get (doc, "version")) !=
       FORMAT_VERSION) {
     clevis_error_set (err, code, _("%s is not a file of version %d of this "
@@ -232,8 +267,8 @@ take_replies (struct offline *off, const char *path, const json_t *doc,
 }
 
 struct offline *
-offline_import (const char *state, const char *replies,
-                struct clevis_error *err)
+offline_load (const struct offline_file *state,
+              const struct offline_file *replies, struct clevis_error *err)
 {
   CLEANUP_JSON json_t *doc = NULL;
   struct offline *off = new_offline (err);
@@ -253,14 +288,29 @@ offline_import (const char *state, const char *replies,
     }
     else
       clevis_error_set (err, CLEVIS_ERR_TOKEN, _("%s has no requests"),
-                        state);
+                        state->name);
   }
   if (json_is_array (array))
     doc = read_json (replies, CLEVIS_ERR_REPLY, err);
-  if (doc && take_replies (off, replies, doc, err) == 0)
+  if (doc && take_replies (off, replies->name, doc, err) == 0)
     return off;
   offline_free (off);
   return NULL;
+}
+
+struct offline *
+offline_import (const char *state, const char *replies,
+                struct clevis_error *err)
+{
+  CLEANUP_CLOSE int s = open (state, O_RDONLY | O_CLOEXEC);
+  CLEANUP_CLOSE int r = s == -1 ? -1 : open (replies, O_RDONLY | O_CLOEXEC);
+
+  if (r == -1) {
+    clevis_error_errno (err, errno, "%s", s == -1 ? state : replies);
+    return NULL;
+  }
+  return offline_load (&(struct offline_file) { s, state },
+                       &(struct offline_file) { r, replies }, err);
 }
 
 json_t *

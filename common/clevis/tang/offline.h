@@ -52,12 +52,38 @@ extern int offline_write (const struct offline *off, const char *requests,
                           const char *state, bool replace,
                           struct clevis_error *err);
 
+/* Write the requests, or the state, to a descriptor.  name is for messages.
+ * Returns 0, or -1 with CLEVIS_ERR_SYSTEM.
+ */
+extern int offline_dump_requests (const struct offline *off, int fd,
+                                  const char *name, struct clevis_error *err);
+extern int offline_dump_state (const struct offline *off, int fd,
+                               const char *name, struct clevis_error *err);
+
+/* As offline_write, where another process has what is to be written: fn does it. */
+typedef int (*offline_dump_fn) (bool is_state, int fd, const char *name,
+                                void *opaque, struct clevis_error *err);
+extern int offline_write_files (const char *requests, const char *state,
+                                bool replace, offline_dump_fn fn, void *opaque,
+                                struct clevis_error *err);
+
 /* Read the state and the replies.  Returns NULL with CLEVIS_ERR_SYSTEM,
  * CLEVIS_ERR_TOKEN (the state cannot be read) or CLEVIS_ERR_REPLY (the replies
  * cannot be read, or one answers no request of the state, or twice).
  */
 extern struct offline *offline_import (const char *state, const char *replies,
                                        struct clevis_error *err);
+
+/* A file of the user's, as open descriptor and name. */
+struct offline_file {
+  int fd;
+  const char *name;
+};
+
+/* The same from descriptors, which are read to their end and not closed. */
+extern struct offline *offline_load (const struct offline_file *state,
+                                     const struct offline_file *replies,
+                                     struct clevis_error *err);
 
 /* True if the replies are to be used, false if requests are collected. */
 extern bool offline_is_import (const struct offline *off);

@@ -515,6 +515,12 @@ queue_step (struct queue *queue, int ms, struct clevis_error *err)
 }
 
 void
+queue_watch (struct queue *queue, int fd)
+{
+  http_watch (queue->http, fd);
+}
+
+void
 queue_wakeup (struct queue *queue)
 {
   http_wakeup (queue->http);

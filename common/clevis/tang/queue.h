@@ -65,6 +65,9 @@ extern void queue_cancel (struct queued *queued);
  */
 extern int queue_step (struct queue *queue, int ms, struct clevis_error *err);
 
+/* As http_watch. */
+extern void queue_watch (struct queue *queue, int fd);
+
 /* Let a waiting queue_step return.  May be called by any thread. */
 extern void queue_wakeup (struct queue *queue);
 

@@ -341,6 +341,12 @@ wakeup (struct asker *asker)
   queue_wakeup (((struct servers *) asker)->queue);
 }
 
+void
+servers_watch (struct asker *asker, int fd)
+{
+  queue_watch (((struct servers *) asker)->queue, fd);
+}
+
 static void
 servers_free (struct asker *asker)
 {

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Keys in the vault: numbers here, bytes there.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanups.h"
+#include "base/gettext-compat.h"
+#include "base/secret-read.h"
+#include "vault/vault-private.h"
+
+struct vault_key *
+vault_key_new (struct vault *v, uint32_t id, struct clevis_error *err)
+{
+  struct vault_key *key = calloc (1, sizeof *key);
+
+  if (key == NULL) {
+    clevis_error_errno (err, errno, _("key"));
+    return NULL;
+  }
+  key->v = v;
+  key->id = id;
+  key->fd = -1;
+  key->next = v->keys;
+  key->prev = &v->keys;
+  if (key->next)
+    key->next->prev = &key->next;
+  v->keys = key;
+  return key;
+}
+
+void
+vault_key_free (struct vault_key *key)
+{
+  struct message m;
+
+  if (key == NULL)
+    return;
+  if (key->id > 0 && !key->v->ended) {
+    message_init (&m, MESSAGE_KEY_FREE, key->id);
+    vault_command (key->v, &m, NULL, 0, NULL, NULL);
+  }
+  *key->prev = key->next;
+  if (key->next)
+    key->next->prev = key->prev;
+  if (key->fd >= 0)
+    close (key->fd);
+  free (key);
+}
+
+/* A command that reads from fd.  Returns the number of the key, 0 at the end of
+ * the input, or -1.
+ */
+static int64_t
+read_from (struct vault *v, enum message_tag tag, int fd,
+           struct clevis_error *err)
+{
+  const struct message *done;
+  struct message m;
+
+  message_init (&m, tag, 0);
+  done = vault_command (v, &m, &fd, 1, NULL, err);
+  return done ? (int64_t) done->plain.other : -1;
+}
+
+/* Remember where it came from, if that can be read once more. */
+static void
+keep_source (struct vault_key *key, int fd, off_t start)
+{
+  struct stat st;
+
+  if (start >= 0 && fstat (fd, &st) == 0 && S_ISREG (st.st_mode)) {
+    key->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3);
+    key->start = start;
+  }
+}
+
+struct vault_key *
+vault_key_read (struct vault *v, int fd, struct clevis_error *err)
+{
+  const off_t start = lseek (fd, 0, SEEK_CUR);
+  struct vault_key *key;
+  int64_t id;
+
+  if (vault_ready (v, err) == -1)
+    return NULL;
+  id = read_from (v, MESSAGE_KEY_READ, fd, err);
+  if (id <= 0)
+    return NULL;
+  key = vault_key_new (v, id, err);
+  if (key)
+    keep_source (key, fd, start);
+  return key;
+}
+
+/* As long as the user takes; a signal ends it only by the end of the program. */
+struct vault_key *
+vault_key_read_line (struct vault *v, int fd, bool *is_end,
+                     struct clevis_error *err)
+{
+  struct message_fds fds;
+  struct message m;
+  int r;
+
+  *is_end = false;
+  if (vault_ready (v, err) == -1)
+    return NULL;
+  message_init (&m, MESSAGE_KEY_READ_LINE, 0);
+  if (vault_send (v, &m, &fd, 1) == -1) {
+    vault_died (v, NULL, err);
+    return NULL;
+  }
+  r = channel_recv (&v->ch, &v->heard, &fds, -1);
+  if (r != 1) {
+    const int code = errno;
+
+    /* The vault still reads. */
+    if (r == -1 && code == EINTR)
+      clevis_error_errno (err, code, "read");
+    vault_died (v, NULL, err);
+    return NULL;
+  }
+  if (v->heard.tag == MESSAGE_DONE && v->heard.plain.other > 0)
+    return vault_key_new (v, v->heard.plain.other, err);
+  *is_end = v->heard.tag == MESSAGE_DONE;
+  if (v->heard.tag == MESSAGE_FAILED)
+    message_to_error (&v->heard, err);
+  else if (!*is_end)
+    vault_died (v, NULL, err);
+  return NULL;
+}
+
+/* What came from a file is read once more; what was recovered is recovered once
+ * more by the run that needs it (vault-run.c).
+ */
+int
+vault_key_renew (struct vault_key *key, struct clevis_error *err)
+{
+  struct message m;
+  int64_t id;
+
+  if (key->fd == -1 || lseek (key->fd, key->start, SEEK_SET) == -1)
+    return 0;
+  id = read_from (key->v, MESSAGE_KEY_READ, key->fd, err);
+  if (id <= 0)
+    return -1;
+  key->id = id;
+  if (!key->chomped)
+    return 0;
+  message_init (&m, MESSAGE_KEY_CHOMP, key->id);
+  return vault_command (key->v, &m, NULL, 0, NULL, err) ? 0 : -1;
+}
+
+/* A command about this key, with fd unless it is -1. */
+static const struct message *
+command (struct vault_key *key, struct message *m, int fd,
+         struct clevis_error *err)
+{
+  if (vault_ready (key->v, err) == -1)
+    return NULL;
+  if (key->id == 0) {
+    clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                      _("the key was lost with the vault that had it"));
+    return NULL;
+  }
+  m->id = key->id;
+  return vault_command (key->v, m, &fd, fd >= 0, NULL, err);
+}
+
+int
+vault_key_chomp (struct vault_key *key, struct clevis_error *err)
+{
+  struct message m;
+
+  message_init (&m, MESSAGE_KEY_CHOMP, 0);
+  if (command (key, &m, -1, err) == NULL)
+    return -1;
+  key->chomped = true;
+  return 0;
+}
+
+int
+vault_key_length (struct vault_key *key, size_t *len,
+                  struct clevis_error *err)
+{
+  const struct message *done;
+  struct message m;
+
+  message_init (&m, MESSAGE_KEY_LENGTH, 0);
+  done = command (key, &m, -1, err);
+  if (done)
+    *len = done->plain.a;
+  return done ? 0 : -1;
+}
+
+int
+vault_key_has_byte (struct vault_key *key, unsigned char byte, bool *has,
+                    struct clevis_error *err)
+{
+  const struct message *done;
+  struct message m;
+
+  message_init (&m, MESSAGE_KEY_HAS_BYTE, 0);
+  m.plain.a = byte;
+  done = command (key, &m, -1, err);
+  if (done)
+    *has = done->plain.a;
+  return done ? 0 : -1;
+}
+
+int
+vault_key_equal (struct vault_key *a, struct vault_key *b, bool *equal,
+                 struct clevis_error *err)
+{
+  const struct message *done;
+  struct message m;
+
+  if (vault_ready (a->v, err) == -1)
+    return -1;
+  if (b->id == 0)
+    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                             _("the key was lost with the vault that had "
+                               "it"));
+  message_init (&m, MESSAGE_KEY_EQUAL, 0);
+  m.plain.other = b->id;
+  done = command (a, &m, -1, err);
+  if (done)
+    *equal = done->plain.a;
+  return done ? 0 : -1;
+}
+
+int
+vault_key_write (struct vault_key *key, int fd, bool base64,
+                 struct clevis_error *err)
+{
+  struct message m;
+
+  message_init (&m, base64 ? MESSAGE_KEY_BASE64 : MESSAGE_KEY_WRITE, 0);
+  return command (key, &m, fd, err) ? 0 : -1;
+}
+
+struct secret *
+vault_key_lend (struct vault_key *key, struct clevis_error *err)
+{
+  CLEANUP_CLOSE int fd = memfd_create ("key", MFD_CLOEXEC);
+
+  if (fd == -1) {
+    clevis_error_errno (err, errno, "memfd_create");
+    return NULL;
+  }
+  if (vault_key_write (key, fd, false, err) == -1)
+    return NULL;
+  if (lseek (fd, 0, SEEK_SET) == -1) {
+    clevis_error_errno (err, errno, "lseek");
+    return NULL;
+  }
+  return secret_read (fd, err);
+}
