@@ -305,7 +305,7 @@ nbde_luks_info (value luksv)
   Store_field (infov, 3, stub_copy_string (info->cipher));
   Store_field (infov, 4, Val_int (info->key_size));
   Store_field (infov, 5, Val_int (info->sector_size));
-  Store_field (infov, 6, caml_copy_int64 (info->payload_offset));
+  Store_field (infov, 6, caml_copy_int64 (info->data_offset));
   Store_field (infov, 7, stub_copy_string_option (info->note));
   Store_field (infov, 8, copy_keyslots (luks));
   Store_field (infov, 9, copy_tokens (luks));

@@ -9,30 +9,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/gettext-compat.h"
-#include "luks/luks-private.h"
+#include "luks/luks-load.h"
+#include "luks/luks-object.h"
 
 struct luks *
 luks_again (const struct luks *luks, struct clevis_error *err)
 {
-  struct luks *again = calloc (1, sizeof *again);
+  struct luks *again;
 
-  if (again) {
-    again->again = true;
-    again->size = luks->size;
-    again->metadata = luks->metadata;
-    again->info.version = luks->info.version;
-    again->device = strdup (luks->device);
-    again->fd = fcntl (luks->fd, F_DUPFD_CLOEXEC, 0);
-    if (again->device && again->fd != -1)
-      return again;
+  again = luks_new_over (luks->device, luks->size,
+                         fcntl (luks->fd, F_DUPFD_CLOEXEC, 0));
+  if (again == NULL) {
+    clevis_error_errno (err, errno, _("memory for the header"));
+    return NULL;
   }
-  clevis_error_errno (err, errno, _("memory for the header"));
-  luks_free (again);
-  return NULL;
+  again->again = true;
+  again->metadata = luks->metadata;
+  again->info.version = luks->info.version;
+  return again;
 }
 
 int

@@ -11,12 +11,7 @@
 #include <openssl/evp.h>
 
 #include "luks/luks-area.h"
-
-/* Offsets of fields of the binary header, and their sizes in bytes. */
-#define OFF_CHECKSUM_ALG 72
-#define OFF_CHECKSUM 448
-#define CHECKSUM_ALG_SIZE 32
-#define CHECKSUM_SIZE 64
+#include "luks/luks2-format.h"
 
 /* The checksum is over the whole area, with zeroes in its own place, which are
  * there afterwards.  Returns its length in bytes, 0 if it is of a kind that is
@@ -25,14 +20,15 @@
 static size_t
 compute (unsigned char *area, size_t size, unsigned char digest[EVP_MAX_MD_SIZE])
 {
-  char name[CHECKSUM_ALG_SIZE + 1] = "";
+  struct luks2_header *header = (void *) area;
+  char name[sizeof header->checksum_hash + 1] = "";
   const EVP_MD *md;
   unsigned len;
 
-  memcpy (name, &area[OFF_CHECKSUM_ALG], CHECKSUM_ALG_SIZE);
-  memset (&area[OFF_CHECKSUM], 0, CHECKSUM_SIZE);
+  memcpy (name, header->checksum_hash, sizeof header->checksum_hash);
+  memset (header->checksum, 0, sizeof header->checksum);
   md = EVP_get_digestbyname (name);
-  if (md == NULL || EVP_MD_size (md) > CHECKSUM_SIZE ||
+  if (md == NULL || EVP_MD_size (md) > (int) sizeof header->checksum ||
       EVP_Digest (area, size, digest, &len, md, NULL) != 1)
     return 0;
   return len;
@@ -41,10 +37,11 @@ compute (unsigned char *area, size_t size, unsigned char digest[EVP_MAX_MD_SIZE]
 bool
 luks_area_is_sound (unsigned char *area, size_t size)
 {
-  unsigned char checksum[CHECKSUM_SIZE], digest[EVP_MAX_MD_SIZE];
+  const struct luks2_header *header = (const void *) area;
+  unsigned char checksum[sizeof header->checksum], digest[EVP_MAX_MD_SIZE];
   size_t len;
 
-  memcpy (checksum, &area[OFF_CHECKSUM], CHECKSUM_SIZE);
+  memcpy (checksum, header->checksum, sizeof checksum);
   len = compute (area, size, digest);
   return len > 0 && memcmp (digest, checksum, len) == 0;
 }
@@ -62,17 +59,18 @@ luks_area_values (const unsigned char *area, size_t size)
 json_t *
 luks_area_json (const unsigned char *area, size_t size)
 {
-  const char *text = (const char *) &area[LUKS_AREA_BINARY];
+  const char *text = (const char *) &area[LUKS2_JSON_OFFSET];
 
-  return json_loadb (text, strnlen (text, size - LUKS_AREA_BINARY), 0, NULL);
+  return json_loadb (text, strnlen (text, size - LUKS2_JSON_OFFSET), 0, NULL);
 }
 
 bool
 luks_area_seal (unsigned char *area, size_t size)
 {
+  struct luks2_header *header = (void *) area;
   unsigned char digest[EVP_MAX_MD_SIZE];
   const size_t len = compute (area, size, digest);
 
-  memcpy (&area[OFF_CHECKSUM], digest, len);
+  memcpy (header->checksum, digest, len);
   return len > 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * A LUKS2 metadata area: a binary header of 4096 bytes, of which the checksum
+ * A LUKS2 metadata area: a binary header (luks2-format.h), of which the checksum
  * matters here, and the JSON text behind it, filled up with zeroes (LUKS2
- * on-disk format, sections 2.1 and 2.2).
+ * on-disk format, section 2.2).  An area is aligned as calloc(3) does it.
  */
 
 #ifndef CLEVIS_LUKS_AREA_H
@@ -13,8 +13,6 @@
 #include <stddef.h>
 
 #include <jansson.h>
-
-#define LUKS_AREA_BINARY 4096
 
 /* Is the checksum of this area of size bytes right?  The area is changed. */
 extern bool luks_area_is_sound (unsigned char *area, size_t size);

@@ -1,80 +1,90 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * What a keyslot costs to try, estimated from the header: whether a disk opens
- * should not depend on what else the machine does at that moment, so nothing is
- * measured.
+ * What a keyslot costs, from the header: the limits that none may exceed, and
+ * an estimate of what it takes to try it.
  */
 
 #include <config.h>
 
-#include <string.h>
+#include <inttypes.h>
+#include <unistd.h>
 
-#include "luks/luks-private.h"
+#include "base/bounds.h"
+#include "base/gettext-compat.h"
+#include "luks/luks-cost.h"
+#include "luks/luks-kdf.h"
+#include "luks/luks-object.h"
 
-/* Seconds of one iteration of pbkdf2 for one block of its hash.  Processors of
- * today take 0.3 to 1 microsecond.
+/* pbkdf2 with fewer iterations is cheap: one thousand take a millisecond.
+ * Clevis makes keyslots of one thousand.
  */
-#define ITERATION 1e-6
-
-/* Seconds of one pass of argon2 over one KiB, by one thread.  Processors of today
- * take 0.5 to 1 second for a GiB.
- */
-#define ARGON2_KIB (1.0 / (1024 * 1024))
+#define CHEAP_ITERATIONS 10000
 
 /* Seconds to load a byte of metadata once more: checksums and JSON.  32 KiB of a
  * usual device are 3 milliseconds, 8 MiB are for the slow lane of verify.c.
  */
 #define LOADING 1e-7
 
-/* Bytes, and how much slower than SHA-256 it is at most. */
-static const struct hash {
-  const char *name;
-  int bytes, factor;
-} hashes[] = {
-  { "sha1", 20, 1 }, { "sha224", 28, 1 }, { "sha256", 32, 1 },
-  { "sha384", 48, 2 }, { "sha512", 64, 2 },
-};
-
-/* Those that are not known are slow ones (whirlpool, streebog). */
-static const struct hash other = { "", 16, 8 };
-
-static const struct hash *
-find_hash (const char *name)
+/* Half of the memory of this host is what one keyslot may take: the same
+ * share that cryptsetup allows itself when it makes one.
+ */
+static uint64_t
+argon2_memory_limit (void)
 {
-  size_t i;
+  uint64_t half = (uint64_t) sysconf (_SC_PHYS_PAGES) / 2 *
+    (uint64_t) sysconf (_SC_PAGESIZE) / KIB;
 
-  for (i = 0; name && i < sizeof hashes / sizeof hashes[0]; ++i)
-    if (strcmp (hashes[i].name, name) == 0)
-      return &hashes[i];
-  return &other;
+  return half < BOUND_ARGON2_MEMORY ? half : BOUND_ARGON2_MEMORY;
+}
+
+int
+luks_check_cost (const struct luks *luks, const struct luks_keyslot *k,
+                 struct clevis_error *err)
+{
+  if (k->key_size < 1 || k->key_size > BOUND_VOLUME_KEY)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("its key is not 1 to %d bytes long"),
+                             BOUND_VOLUME_KEY);
+  if (k->area_key_size > BOUND_VOLUME_KEY)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("the key of its area is longer than %d bytes"),
+                             BOUND_VOLUME_KEY);
+  if (k->memory > argon2_memory_limit ())
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("its %s needs %" PRIu32 " KiB of memory, "
+                               "more than the %" PRIu64 " KiB that one "
+                               "keyslot may take on this host"),
+                             k->kdf, k->memory, argon2_memory_limit ());
+  if (k->memory > 0 &&
+      (uint64_t) k->memory * k->iterations > BOUND_ARGON2_WORK)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("its %s with %" PRIu32 " KiB in %" PRIu32
+                               " passes costs more than any real keyslot"),
+                             k->kdf, k->memory, k->iterations);
+  if (k->memory == 0 && k->iterations > BOUND_PBKDF2_ITERATIONS)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("its %s with %" PRIu32 " iterations costs "
+                               "more than any real keyslot"),
+                             k->kdf, k->iterations);
+  if (luks->digest_iterations > BOUND_PBKDF2_ITERATIONS)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("a digest with %" PRIu32 " iterations costs "
+                               "more than any real one"),
+                             luks->digest_iterations);
+  return 0;
 }
 
 bool
-luks_knows_hash (const char *hash)
+luks_is_cheap (const struct luks_keyslot *k)
 {
-  return find_hash (hash) != &other;
+  return k->memory == 0 && k->iterations <= CHEAP_ITERATIONS;
 }
 
-/* Each block of the hash takes all iterations. */
-static double
-pbkdf2_cost (const char *name, double iterations, double bytes)
+bool
+luks_digest_is_cheap (const struct luks *luks)
 {
-  const struct hash *hash = find_hash (name);
-  const double blocks = bytes / hash->bytes;
-
-  return iterations * hash->factor * ITERATION * (blocks > 1 ? blocks : 1);
-}
-
-void
-luks_note_digest (struct luks *luks, const char *hash, uint32_t iterations)
-{
-  const double seconds = pbkdf2_cost (hash, iterations, 0);
-
-  if (iterations > luks->digest_iterations)
-    luks->digest_iterations = iterations;
-  if (seconds > luks->digest_seconds)
-    luks->digest_seconds = seconds;
+  return luks->digest_iterations <= CHEAP_ITERATIONS;
 }
 
 /* The digest is compared with whatever comes out of the keyslot, so that a wrong
@@ -88,9 +98,9 @@ luks_cost (const struct luks *luks, int slot)
 
   if (k == NULL)
     return -1;
-  if (!luks_may_be_tried (luks, k))
+  if (k->refused || luks_check_cost (luks, k, NULL) == -1)
     return 0;
-  cost = k->memory > 0 ? ARGON2_KIB * k->memory * k->iterations
-    : pbkdf2_cost (k->hash, k->iterations, k->area_key_size);
+  cost = k->memory > 0 ? luks_argon2_seconds (k->iterations, k->memory)
+    : luks_pbkdf2_seconds (k->hash, k->iterations, k->area_key_size);
   return cost + luks->digest_seconds + LOADING * 2 * luks->metadata;
 }

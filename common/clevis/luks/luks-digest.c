@@ -2,8 +2,8 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
  * A cheap digest of the volume key in the copy of a header.  libcryptsetup has
- * no function for that, so the metadata is written here: the fields of LUKS1
- * (on-disk format 1.2.3, section 2.1.1), or both JSON areas of LUKS2.
+ * no function for that, so the metadata is written here: the fields of LUKS1,
+ * or both JSON areas of LUKS2.
  */
 
 #include <config.h>
@@ -18,16 +18,9 @@
 #include "base/cleanups.h"
 #include "luks/luks-area.h"
 #include "luks/luks-digest.h"
-#include "luks/luks-private.h"
-
-#define LUKS1_HASH_OFFSET 72
-#define LUKS1_HASH_SIZE 32
-#define LUKS1_DIGEST_OFFSET 112
-#define LUKS1_DIGEST_SIZE 20
-#define LUKS1_SALT_OFFSET 132
-#define LUKS1_SALT_SIZE 32
-#define LUKS1_ITERATIONS_OFFSET 164
-#define LUKS1_PHDR_END 168
+#include "luks/luks-object.h"
+#include "luks/luks1-format.h"
+#include "luks/luks2-format.h"
 
 /* No salt and no digest of a known header is longer. */
 #define MAX_BINARY 128
@@ -49,17 +42,16 @@ static bool
 change_luks1 (const struct luks *luks, const struct secret *key,
               uint32_t iterations)
 {
-  const uint32_t be = htobe32 (iterations);
-  unsigned char phdr[LUKS1_PHDR_END];
-  char hash[LUKS1_HASH_SIZE + 1] = "";
+  struct luks1_header header;
+  char hash[sizeof header.hash + 1] = "";
 
-  if (pread (luks->fd, phdr, sizeof phdr, 0) != sizeof phdr)
+  if (pread (luks->fd, &header, sizeof header, 0) != sizeof header)
     return false;
-  memcpy (hash, &phdr[LUKS1_HASH_OFFSET], LUKS1_HASH_SIZE);
-  memcpy (&phdr[LUKS1_ITERATIONS_OFFSET], &be, sizeof be);
-  return derive (key, hash, &phdr[LUKS1_SALT_OFFSET], LUKS1_SALT_SIZE,
-                 iterations, &phdr[LUKS1_DIGEST_OFFSET], LUKS1_DIGEST_SIZE) &&
-    pwrite (luks->fd, phdr, sizeof phdr, 0) == sizeof phdr;
+  memcpy (hash, header.hash, sizeof header.hash);
+  header.digest_iterations = htobe32 (iterations);
+  return derive (key, hash, header.digest_salt, sizeof header.digest_salt,
+                 iterations, header.digest, sizeof header.digest) &&
+    pwrite (luks->fd, &header, sizeof header, 0) == sizeof header;
 }
 
 /* Decode a member in base64.  Returns its length in bytes, or 0. */
@@ -137,10 +129,11 @@ fill (const struct luks *luks, unsigned char *area, uint64_t offset,
 {
   const size_t size = luks->metadata, len = strlen (text);
 
-  if (pread (luks->fd, area, LUKS_AREA_BINARY, offset) != LUKS_AREA_BINARY)
+  if (pread (luks->fd, area, LUKS2_JSON_OFFSET, offset) !=
+      (ssize_t) LUKS2_JSON_OFFSET)
     return false;
-  memset (&area[LUKS_AREA_BINARY], 0, size - LUKS_AREA_BINARY);
-  memcpy (&area[LUKS_AREA_BINARY], text, len);
+  memset (&area[LUKS2_JSON_OFFSET], 0, size - LUKS2_JSON_OFFSET);
+  memcpy (&area[LUKS2_JSON_OFFSET], text, len);
   return luks_area_seal (area, size);
 }
 
@@ -159,7 +152,7 @@ change_luks2 (const struct luks *luks, int keyslot, const struct secret *key,
   if (metadata == NULL || !change_json (metadata, keyslot, key, iterations))
     return false;
   text = json_dumps (metadata, JSON_COMPACT);
-  return text != NULL && strlen (text) < size - LUKS_AREA_BINARY &&
+  return text != NULL && strlen (text) < size - LUKS2_JSON_OFFSET &&
     fill (luks, areas, 0, text) && fill (luks, &areas[size], size, text) &&
     pwrite (luks->fd, areas, 2 * size, 0) == (ssize_t) (2 * size);
 }

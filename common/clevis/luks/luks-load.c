@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Load the header that luks.c has collected.  libcryptsetup does it; what this
+ * Load the header that was collected.  libcryptsetup does it; what this
  * file adds is to say what is wrong with a header, in words that name the
  * device and not our copy.
  */
@@ -10,31 +10,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <libcryptsetup.h>
 
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/gettext-compat.h"
 #include "luks/luks-area.h"
-#include "luks/luks-private.h"
-
-void
-luks_keep_log (int level, const char *msg, void *opaque)
-{
-  struct luks *luks = opaque;
-  size_t len = strcspn (msg, "\n");
-
-  if (level != CRYPT_LOG_ERROR || luks == NULL)
-    return;
-  free (luks->log);
-  luks->log = strndup (msg, len);
-}
+#include "luks/luks-load.h"
+#include "luks/luks-object.h"
+#include "luks/luks-read.h"
+#include "luks/luks1-format.h"
 
 /* The most that a header can take. */
 static uint64_t
@@ -44,44 +31,14 @@ largest_header (const struct luks *luks)
     : 2 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS;
 }
 
-/* libcryptsetup counts its contexts without a lock. */
-static pthread_mutex_t contexts = PTHREAD_MUTEX_INITIALIZER;
-
-void
-luks_close (struct luks *luks)
-{
-  pthread_mutex_lock (&contexts);
-  crypt_free (luks->cd);
-  pthread_mutex_unlock (&contexts);
-  luks->cd = NULL;
-}
-
-static int
-open_context (struct luks *luks, const char *path)
-{
-  int r;
-
-  pthread_mutex_lock (&contexts);
-  r = crypt_init (&luks->cd, path);
-  pthread_mutex_unlock (&contexts);
-  if (r < 0)
-    return r;
-  crypt_set_log_callback (luks->cd, luks_keep_log, luks);
-  return crypt_load (luks->cd,
-                     luks->info.version == 1 ? CRYPT_LUKS1 : CRYPT_LUKS2, NULL);
-}
-
 /* Load the copy as if the device had that size.  Returns as crypt_load does. */
 static int
 load_copy (struct luks *luks, uint64_t size)
 {
-  char path[64];
-
   if (ftruncate (luks->fd, size) == -1)
     return -errno;
-  snprintf (path, sizeof path, "/proc/self/fd/%d", luks->fd);
-  luks_close (luks);
-  return open_context (luks, path);
+  luks_context_close (&luks->context);
+  return luks_context_open (&luks->context, luks->fd, luks->info.version);
 }
 
 /* Bytes of the header that was loaded, to the end of its last area. */
@@ -91,8 +48,8 @@ size_of_header (const struct luks *luks)
   uint64_t metadata, keyslots;
 
   if (luks->info.version == 1)
-    return crypt_get_data_offset (luks->cd) * 512;
-  if (crypt_get_metadata_size (luks->cd, &metadata, &keyslots) < 0)
+    return crypt_get_data_offset (luks->context.cd) * LUKS1_SECTOR;
+  if (crypt_get_metadata_size (luks->context.cd, &metadata, &keyslots) < 0)
     return 0;
   return 2 * metadata + keyslots;
 }
@@ -104,14 +61,14 @@ static uint64_t
 size_if_larger (struct luks *luks)
 {
   const uint64_t largest = largest_header (luks);
-  char *log = luks->log;
+  char *log = luks->context.log;
   uint64_t size = 0;
 
-  luks->log = NULL;
+  luks->context.log = NULL;
   if (luks->size < largest && load_copy (luks, largest) >= 0)
     size = size_of_header (luks);
-  free (luks->log);
-  luks->log = log;
+  free (luks->context.log);
+  luks->context.log = log;
   return size;
 }
 
@@ -124,7 +81,7 @@ explain_damage (const struct luks *luks, int r, struct clevis_error *err)
                       _("damaged LUKS2 header: the device has %" PRIu64
                         " bytes, which end before the %" PRIu64 " bytes of "
                         "its metadata"), luks->size, 2 * luks->metadata);
-  else if (luks->info.version == 2 && luks->log == NULL)
+  else if (luks->info.version == 2 && luks->context.log == NULL)
     clevis_error_set (err, CLEVIS_ERR_HEADER,
                       _("damaged LUKS2 header: neither the primary nor the "
                         "secondary one has the right checksum and valid "
@@ -132,7 +89,7 @@ explain_damage (const struct luks *luks, int r, struct clevis_error *err)
   else
     clevis_error_set (err, CLEVIS_ERR_HEADER, _("damaged LUKS%d header: %s"),
                       luks->info.version,
-                      luks->log ? luks->log : strerror (-r));
+                      luks->context.log ? luks->context.log : strerror (-r));
   clevis_error_hint (err, _("If there is a header backup, cryptsetup "
                             "luksHeaderRestore can put it back in a copy of "
                             "the disk."));
@@ -194,6 +151,30 @@ check_values (const struct luks *luks, struct clevis_error *err)
   return 0;
 }
 
+/* A token is stale if none of its keyslots exists. */
+static int
+mark_stale (struct luks *luks, struct clevis_error *err)
+{
+  struct luks_token *token;
+  size_t i, j, alive;
+
+  for (i = 0; i < luks->nr_tokens; ++i) {
+    token = &luks->tokens[i];
+    for (alive = j = 0; j < token->nr_keyslots; ++j)
+      if (luks_keyslot (luks, token->keyslots[j]))
+        alive++;
+    if (alive > 0 || strcmp (token->type, "clevis") != 0)
+      continue;
+    token->stale = token->nr_keyslots == 0
+      ? _("no keyslot is assigned to it")
+      : luks_own_printf (luks, _("its keyslot %d does not exist"),
+                         token->keyslots[0]);
+    if (token->stale == NULL)
+      return clevis_error_errno (err, errno, _("token %d"), token->id);
+  }
+  return 0;
+}
+
 /* The size of the copy is that of the device, as far as a header can go:
  * libcryptsetup compares it with the areas that the header names.
  */
@@ -206,14 +187,15 @@ luks_load (struct luks *luks, struct clevis_error *err)
   if (luks->info.version == 2 && !luks->again && check_values (luks, err) == -1)
     return -1;
   r = load_copy (luks, luks->size < largest ? luks->size : largest);
-  if (luks->cd == NULL)
+  if (luks->context.cd == NULL)
     return clevis_error_errno (err, -r, _("memory for the header"));
   if (r < 0)
     return explain (luks, r, err);
   if (luks->info.version == 2 && !luks->again && !is_primary_sound (luks))
     luks->info.note = _("the primary LUKS2 header is damaged, the secondary "
                         "one was used");
-  luks->step = STEP_READY;
-  return luks->info.version == 1 ? luks1_read (luks, err)
-    : luks2_read (luks, err);
+  if ((luks->info.version == 1 ? luks1_read (luks, err)
+       : luks2_read (luks, err)) == -1)
+    return -1;
+  return mark_stale (luks, err);
 }

@@ -3,7 +3,7 @@
  *
  * Making the quick header with libcryptsetup, in the memory file that holds
  * the copy.  LUKS1 knows no priorities, so there the fields that say which
- * keyslots are active are written here (on-disk format 1.2.3, section 2.1.2).
+ * keyslots are active are written here.
  */
 
 #include <config.h>
@@ -16,21 +16,31 @@
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/gettext-compat.h"
+#include "luks/luks-cost.h"
 #include "luks/luks-digest.h"
-#include "luks/luks-private.h"
+#include "luks/luks-object.h"
 #include "luks/luks-quick.h"
+#include "luks/luks1-format.h"
 
 /* What the keyslot and the digest get in the copy: the least that libcryptsetup
  * accepts.  It protects nothing, since the copy is never stored.
  */
 #define QUICK_ITERATIONS 1000
 
-/* LUKS1: place and size of the eight keyslot records and their states. */
-#define LUKS1_KEYSLOTS 8
-#define LUKS1_KEYSLOT_OFFSET 208
-#define LUKS1_KEYSLOT_SIZE 48
-#define LUKS1_INACTIVE 0x0000dead
-#define LUKS1_PHDR_SIZE 1024    /* rounded up to sectors */
+/* Bytes of a LUKS1 header, rounded up to sectors. */
+#define LUKS1_SIZE \
+  ((sizeof (struct luks1_header) + LUKS1_SECTOR - 1) & ~(LUKS1_SECTOR - 1ULL))
+
+bool
+luks_is_quick (const struct luks *luks)
+{
+  size_t i;
+
+  for (i = 0; i < luks->nr_keyslots; ++i)
+    if (!luks_is_cheap (&luks->keyslots[i]) || luks->keyslots[i].refused)
+      return false;
+  return luks_digest_is_cheap (luks);
+}
 
 static int
 failed (const struct luks *luks, int r, const char *what,
@@ -38,7 +48,7 @@ failed (const struct luks *luks, int r, const char *what,
 {
   return clevis_error_set (err, r == -ENOMEM ? CLEVIS_ERR_SYSTEM
                            : CLEVIS_ERR_HEADER, "%s: %s", what,
-                           luks->log ? luks->log : strerror (-r));
+                           luks->context.log ? luks->context.log : strerror (-r));
 }
 
 /* Encrypt the keyslot anew with a cheap key derivation, from the volume key
@@ -62,12 +72,12 @@ make_cheap (struct luks *luks, int keyslot, const struct secret *passphrase,
   if (vk == NULL)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
                              _("keyslot %d was not verified"), keyslot);
-  r = crypt_set_pbkdf_type (luks->cd, &pbkdf);
+  r = crypt_set_pbkdf_type (luks->context.cd, &pbkdf);
   if (r == 0)
-    r = crypt_keyslot_destroy (luks->cd, keyslot);
+    r = crypt_keyslot_destroy (luks->context.cd, keyslot);
   if (r == 0)
     r = crypt_keyslot_add_by_volume_key (
-      luks->cd, keyslot, (const char *) vk->data, vk->len,
+      luks->context.cd, keyslot, (const char *) vk->data, vk->len,
       (const char *) passphrase->data, passphrase->len);
   return r < 0 ? failed (luks, r, _("cannot make the keyslot cheap"), err) : 0;
 }
@@ -82,12 +92,12 @@ prefer (struct luks *luks, int keyslot, struct clevis_error *err)
   for (i = 0; i < luks->nr_keyslots; ++i)
     if (luks->keyslots[i].slot != keyslot &&
         strcmp (luks->keyslots[i].priority, "prefer") == 0) {
-      r = crypt_keyslot_set_priority (luks->cd, luks->keyslots[i].slot,
+      r = crypt_keyslot_set_priority (luks->context.cd, luks->keyslots[i].slot,
                                       CRYPT_SLOT_PRIORITY_NORMAL);
       if (r < 0)
         return failed (luks, r, _("cannot set a priority"), err);
     }
-  r = crypt_keyslot_set_priority (luks->cd, keyslot,
+  r = crypt_keyslot_set_priority (luks->context.cd, keyslot,
                                   CRYPT_SLOT_PRIORITY_PREFER);
   return r < 0 ? failed (luks, r, _("cannot set a priority"), err) : 0;
 }
@@ -96,13 +106,13 @@ prefer (struct luks *luks, int keyslot, struct clevis_error *err)
 static int
 only (struct luks *luks, int keyslot, struct clevis_error *err)
 {
-  const uint32_t inactive = htobe32 (LUKS1_INACTIVE);
+  const uint32_t inactive = htobe32 (LUKS1_KEYSLOT_INACTIVE);
   int slot;
 
   for (slot = 0; slot < LUKS1_KEYSLOTS; ++slot)
     if (slot != keyslot &&
         pwrite (luks->fd, &inactive, sizeof inactive,
-                LUKS1_KEYSLOT_OFFSET + slot * LUKS1_KEYSLOT_SIZE) !=
+                offsetof (struct luks1_header, keyslots[slot].active)) !=
         sizeof inactive)
       return clevis_error_errno (err, errno, _("memory for the header"));
   return 0;
@@ -122,8 +132,8 @@ metadata_size (const struct luks *luks)
   uint64_t size;
 
   if (luks->info.version == 1)
-    return LUKS1_PHDR_SIZE;
-  return crypt_get_metadata_size (luks->cd, &size, NULL) == 0 ? 2 * size : 0;
+    return LUKS1_SIZE;
+  return crypt_get_metadata_size (luks->context.cd, &size, NULL) == 0 ? 2 * size : 0;
 }
 
 int
@@ -151,7 +161,7 @@ luks_quick (struct luks *luks, int keyslot, const struct secret *passphrase,
   if (luks_want (luks, 0, metadata_size (luks), err) == -1)
     return -1;
   if (!cheap) {
-    if (crypt_keyslot_area (luks->cd, keyslot, &offset, &length) < 0)
+    if (crypt_keyslot_area (luks->context.cd, keyslot, &offset, &length) < 0)
       return clevis_error_set (err, CLEVIS_ERR_HEADER,
                                _("keyslot %d has no area"), keyslot);
     if (luks_want (luks, offset, length, err) == -1)

@@ -68,7 +68,7 @@ struct luks_info {
   const char *cipher;      /* of the data: "aes-xts-plain64" */
   int key_size;            /* bytes of the volume key */
   int sector_size;         /* bytes of an encryption sector */
-  uint64_t payload_offset; /* bytes from the start of the device */
+  uint64_t data_offset;    /* bytes from the start of the device */
   const char *note;        /* what is unusual ("primary header damaged, the
                               secondary was used"), or NULL */
 };

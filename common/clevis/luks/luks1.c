@@ -8,6 +8,7 @@
 
 #include <config.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,25 +20,18 @@
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/gettext-compat.h"
-#include "luks/luks-private.h"
+#include "luks/luks-object.h"
+#include "luks/luks-read.h"
+#include "luks/luks1-format.h"
 
-#define LUKS1_KEYSLOTS 8
-
-/* mkDigestIterations, big endian (section 2.1.1). */
-#define OFF_DIGEST_ITERATIONS 164
-
-/* cb6e8904-81ff-40da-a84a-07ab9ab5715e marks what Clevis keeps. */
-static const luksmeta_uuid_t clevis_uuid = {
-  0xcb, 0x6e, 0x89, 0x04, 0x81, 0xff, 0x40, 0xda,
-  0xa8, 0x4a, 0x07, 0xab, 0x9a, 0xb5, 0x71, 0x5e
-};
+static const luksmeta_uuid_t clevis_uuid = LUKS1_CLEVIS_UUID;
 
 static int
 read_info (struct luks *luks, struct clevis_error *err)
 {
-  const char *cipher = crypt_get_cipher (luks->cd);
-  const char *mode = crypt_get_cipher_mode (luks->cd);
-  const char *uuid = crypt_get_uuid (luks->cd);
+  const char *cipher = crypt_get_cipher (luks->context.cd);
+  const char *mode = crypt_get_cipher_mode (luks->context.cd);
+  const char *uuid = crypt_get_uuid (luks->context.cd);
 
   if (cipher == NULL || mode == NULL)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
@@ -49,9 +43,9 @@ read_info (struct luks *luks, struct clevis_error *err)
   luks->info.uuid = uuid ? uuid : "";
   luks->info.label = "";
   luks->info.cipher = luks_own_printf (luks, "%s-%s", cipher, mode);
-  luks->info.key_size = crypt_get_volume_key_size (luks->cd);
-  luks->info.sector_size = 512;
-  luks->info.payload_offset = crypt_get_data_offset (luks->cd) * 512;
+  luks->info.key_size = crypt_get_volume_key_size (luks->context.cd);
+  luks->info.sector_size = LUKS1_SECTOR;
+  luks->info.data_offset = crypt_get_data_offset (luks->context.cd) * LUKS1_SECTOR;
   if (luks->info.cipher == NULL)
     return clevis_error_errno (err, errno, _("LUKS1 header"));
   return 0;
@@ -63,11 +57,11 @@ read_keyslots (struct luks *luks, struct clevis_error *err)
   struct crypt_pbkdf_type pbkdf;
   struct luks_keyslot *k;
   const char *hash = NULL;
-  unsigned char be[4];
+  uint32_t be;
   int slot;
 
   for (slot = 0; slot < LUKS1_KEYSLOTS; ++slot) {
-    switch (crypt_keyslot_status (luks->cd, slot)) {
+    switch (crypt_keyslot_status (luks->context.cd, slot)) {
     case CRYPT_SLOT_ACTIVE:
     case CRYPT_SLOT_ACTIVE_LAST:
       break;
@@ -81,7 +75,7 @@ read_keyslots (struct luks *luks, struct clevis_error *err)
     k->key_size = luks->info.key_size;
     k->area_key_size = k->key_size;
     k->priority = "normal";
-    if (crypt_keyslot_get_pbkdf (luks->cd, slot, &pbkdf) < 0)
+    if (crypt_keyslot_get_pbkdf (luks->context.cd, slot, &pbkdf) < 0)
       return clevis_error_set (err, CLEVIS_ERR_HEADER,
                                _("keyslot %d cannot be read"), slot);
     k->iterations = pbkdf.iterations;
@@ -89,9 +83,9 @@ read_keyslots (struct luks *luks, struct clevis_error *err)
     hash = k->hash;             /* one for all */
   }
 
-  if (pread (luks->fd, be, sizeof be, OFF_DIGEST_ITERATIONS) == sizeof be)
-    luks_note_digest (luks, hash, (uint32_t) be[0] << 24 | be[1] << 16 |
-                      be[2] << 8 | be[3]);
+  if (pread (luks->fd, &be, sizeof be,
+             offsetof (struct luks1_header, digest_iterations)) == sizeof be)
+    luks_note_digest (luks, hash, be32toh (be));
   return 0;
 }
 
@@ -113,7 +107,7 @@ load_jwe (struct luks *luks, int slot, int size, struct clevis_error *err)
     clevis_error_errno (err, errno, _("luksmeta slot %d"), slot);
     return NULL;
   }
-  size = luksmeta_load (luks->cd, slot, uuid, buf, size);
+  size = luksmeta_load (luks->context.cd, slot, uuid, buf, size);
   if (size < 0) {
     clevis_error_set (err, CLEVIS_ERR_HEADER,
                       _("luksmeta slot %d cannot be read: %s"), slot,
@@ -153,7 +147,7 @@ read_token (struct luks *luks, int slot, struct clevis_error *err)
   char name[16];
   int *slots, size;
 
-  size = luksmeta_load (luks->cd, slot, uuid, NULL, 0);
+  size = luksmeta_load (luks->context.cd, slot, uuid, NULL, 0);
   if (size == -ENODATA)
     return 0;
   slots = luks_own (luks, malloc (sizeof *slots));
@@ -202,7 +196,7 @@ luks1_read (struct luks *luks, struct clevis_error *err)
 
   if (read_info (luks, err) == -1 || read_keyslots (luks, err) == -1)
     return -1;
-  r = luksmeta_test (luks->cd);
+  r = luksmeta_test (luks->context.cd);
   if (r < 0 && r != -ENOENT)
     luks->info.note = _("the luksmeta header is damaged, bindings in it "
                         "cannot be read");
@@ -211,5 +205,5 @@ luks1_read (struct luks *luks, struct clevis_error *err)
   for (slot = 0; slot < LUKS1_KEYSLOTS; ++slot)
     if (read_token (luks, slot, err) == -1)
       return -1;
-  return luks_mark_stale (luks, err);
+  return 0;
 }

@@ -15,7 +15,9 @@
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/gettext-compat.h"
-#include "luks/luks-private.h"
+#include "luks/luks-kdf.h"
+#include "luks/luks-object.h"
+#include "luks/luks-read.h"
 
 static const char *
 get_string (const json_t *obj, const char *name, const char *missing)
@@ -108,7 +110,7 @@ read_segments (struct luks *luks, struct clevis_error *err)
   }
   luks->info.cipher = get_string (first, "encryption", "");
   luks->info.sector_size = get_u32 (first, "sector_size");
-  if (get_u64 (first, "offset", &luks->info.payload_offset) == -1)
+  if (get_u64 (first, "offset", &luks->info.data_offset) == -1)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
                              _("the LUKS2 header has no data segment"));
   return 0;
@@ -288,7 +290,7 @@ read_tokens (struct luks *luks, struct clevis_error *err)
     if (read_token_keyslots (luks, token, err) == -1)
       return -1;
   }
-  return luks_mark_stale (luks, err);
+  return 0;
 }
 
 /* Ask for the area of a keyslot.  libcryptsetup has checked that it lies
@@ -350,7 +352,7 @@ luks2_read (struct luks *luks, struct clevis_error *err)
   const char *text, *s;
   json_error_t jerr;
 
-  if (crypt_dump_json (luks->cd, &text, 0) < 0)
+  if (crypt_dump_json (luks->context.cd, &text, 0) < 0)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
                              _("the LUKS2 metadata cannot be read"));
   luks->json = json_loads (text, JSON_REJECT_DUPLICATES, &jerr);
@@ -358,9 +360,9 @@ luks2_read (struct luks *luks, struct clevis_error *err)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
                              _("the LUKS2 metadata is not valid JSON: %s"),
                              jerr.text);
-  s = crypt_get_uuid (luks->cd);
+  s = crypt_get_uuid (luks->context.cd);
   luks->info.uuid = s ? s : "";
-  s = crypt_get_label (luks->cd);
+  s = crypt_get_label (luks->context.cd);
   luks->info.label = s ? s : "";
 
   if (check_requirements (luks->json, err) == -1 ||

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Tests of luks.c, luks1.c and luks2.c: which bytes are asked for, what is
- * found in them, and which passphrase a keyslot accepts.  Headers with one
- * broken field each are the business of test-malformed.c.
+ * Tests of luks.h: which bytes are asked for, what is found in them, and which
+ * passphrase a keyslot accepts.  Headers with one broken field each are the
+ * business of test-malformed.c.
  */
 
 #include <config.h>
@@ -16,7 +16,9 @@
 
 #include "base/bounds.h"
 #include "luks/luks-area.h"
-#include "luks/luks-private.h"
+#include "luks/luks-object.h"
+#include "luks/luks1-format.h"
+#include "luks/luks2-format.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-luks.h"
 
@@ -221,7 +223,7 @@ test_luks1_fetches_up_to_the_payload (void **state)
 
   assert_no_error (&err);
   assert_int_equal (log.state, LUKS_READY);
-  assert_int_equal (log.total, luks_info (luks)->payload_offset);
+  assert_int_equal (log.total, luks_info (luks)->data_offset);
 }
 
 /* Where no LUKS header is, little is read to find that out. */
@@ -315,7 +317,7 @@ test_luks2_info (void **state)
   assert_string_equal (info->cipher, "aes-xts-plain64");
   assert_int_equal (info->key_size, 32);
   assert_int_equal (info->sector_size, 512);
-  assert_int_equal (info->payload_offset, 1056 * KIB);
+  assert_int_equal (info->data_offset, 1056 * KIB);
   assert_null (info->note);
 }
 
@@ -561,7 +563,7 @@ test_luks2_primary_without_json (void **state)
   size_t len;
 
   data = read_file (file, &len);
-  data[LUKS_AREA_BINARY] = 'x';
+  data[LUKS2_JSON_OFFSET] = 'x';
   assert_true (luks_area_seal ((unsigned char *) data, 16 * KIB));
   poke (file, 0, data, 16 * KIB);
   luks = ready_luks (file);
@@ -575,7 +577,10 @@ test_luks2_damaged_checksum (void **state)
   static const struct {
     uint64_t offset;
     bool primary;
-  } cases[] = { { 448, true }, { 16 * KIB + 448, false } };
+  } cases[] = {
+    { offsetof (struct luks2_header, checksum), true },
+    { 16 * KIB + offsetof (struct luks2_header, checksum), false },
+  };
   size_t i;
 
   for (i = 0; i < 2; ++i) {
@@ -844,11 +849,9 @@ test_luks2_digest_iterations (void **state)
   assert_rejects (luks, 1, "second", CLEVIS_ERR_LIMIT, "a digest with");
 }
 
-/* LUKS1.  Offsets of the header are those of the specification. */
+/* LUKS1. */
 
-#define OFF_PAYLOAD 104
-#define OFF_DIGEST_ITERATIONS 164
-#define OFF_KEYSLOT(i) (208 + 48 * (i)) /* active, iterations, ... */
+#define LUKS1_OFFSET(member) offsetof (struct luks1_header, member)
 
 static void
 test_luks1_info (void **state)
@@ -946,7 +949,7 @@ test_luks1_stale_token (void **state)
   size_t n;
 
   bind_luks (file, 1, jwe);
-  poke (file, OFF_KEYSLOT (1), "\0\0\xde\xad", 4);
+  poke (file, LUKS1_OFFSET (keyslots[1].active), "\0\0\xde\xad", 4);
   luks = ready_luks (file);
   t = luks_tokens (luks, &n);
   assert_int_equal (n, 1);
@@ -997,7 +1000,7 @@ test_luks1_header_too_large (void **state)
   CLEANUP_LUKS struct luks *luks = NULL;
   struct log log;
 
-  poke_u32 (file, OFF_PAYLOAD, BOUND_LUKS1_HEADER / 512 + 1);
+  poke_u32 (file, LUKS1_OFFSET (payload_offset), BOUND_LUKS1_HEADER / LUKS1_SECTOR + 1);
   luks = load_logged (file, 1ULL << 40, SIZE_MAX, &log, &err);
   assert_int_equal (log.state, LUKS_ERROR);
   assert_error (&err, CLEVIS_ERR_LIMIT, "larger than the limit");
@@ -1011,7 +1014,7 @@ test_luks1_detached_header (void **state)
   const char *file = copy_of (plain_luks1 ());
   CLEANUP_LUKS struct luks *luks = NULL;
 
-  poke_u32 (file, OFF_PAYLOAD, 0);
+  poke_u32 (file, LUKS1_OFFSET (payload_offset), 0);
   luks = ready_luks (file);
   assert_accepts (luks, 1, "second");
 }
@@ -1022,7 +1025,7 @@ test_luks1_iterations (void **state)
   const char *file = copy_of (plain_luks1 ());
   CLEANUP_LUKS struct luks *luks = NULL;
 
-  poke_u32 (file, OFF_KEYSLOT (1) + 4, BOUND_PBKDF2_ITERATIONS + 1);
+  poke_u32 (file, LUKS1_OFFSET (keyslots[1].iterations), BOUND_PBKDF2_ITERATIONS + 1);
   luks = ready_luks (file);
   assert_rejects (luks, 1, "second", CLEVIS_ERR_LIMIT, "iterations costs");
   assert_accepts (luks, 0, "first");
@@ -1034,7 +1037,7 @@ test_luks1_digest_iterations (void **state)
   const char *file = copy_of (plain_luks1 ());
   CLEANUP_LUKS struct luks *luks = NULL;
 
-  poke_u32 (file, OFF_DIGEST_ITERATIONS, BOUND_PBKDF2_ITERATIONS + 1);
+  poke_u32 (file, LUKS1_OFFSET (digest_iterations), BOUND_PBKDF2_ITERATIONS + 1);
   luks = ready_luks (file);
   assert_rejects (luks, 1, "second", CLEVIS_ERR_LIMIT, "a digest with");
 }
@@ -1044,8 +1047,8 @@ test_luks1_null_cipher (void **state)
 {
   const char *file = copy_of (plain_luks1 ());
 
-  poke (file, 8, "cipher_null\0", 12);
-  poke (file, 40, "ecb\0", 4);
+  poke (file, LUKS1_OFFSET (cipher), "cipher_null\0", 12);
+  poke (file, LUKS1_OFFSET (cipher_mode), "ecb\0", 4);
   assert_refused (file, CLEVIS_ERR_HEADER, "encrypts nothing");
 }
 
@@ -1063,7 +1066,7 @@ test_unknown_version (void **state)
 {
   const char *file = copy_of (plain_luks1 ());
 
-  poke (file, 6, "\0\3", 2);
+  poke (file, LUKS1_OFFSET (version), "\0\3", 2);
   assert_none (file);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * A list of jobs, two threads that work on it, a queue of results.
+ * A list of jobs, two threads that work on it, a list of results.
  *
  * Everything but the key derivation itself happens under one lock.  Whoever
  * derives touches nothing of the caller's: a verifier can be freed under it.
@@ -36,7 +36,7 @@
 /* How long verifier_free waits for what is under way. */
 #define GRACE_NS 250000000L
 
-struct queue {
+struct job_list {
   struct verify_job *first, **last;
 };
 
@@ -59,7 +59,7 @@ struct verifier {
   pthread_mutex_t lock;
   pthread_cond_t cond;     /* a job came or ended, or quit, or a lane ended */
   bool quit;
-  struct queue todo, done;
+  struct job_list todo, done;
   void (*wakeup) (void *opaque);
   void *opaque;
 
@@ -72,31 +72,31 @@ struct verifier {
 static struct verifier *left;
 
 static void
-queue_init (struct queue *q)
+jobs_init (struct job_list *jobs)
 {
-  q->first = NULL;
-  q->last = &q->first;
+  jobs->first = NULL;
+  jobs->last = &jobs->first;
 }
 
 static void
-queue_push (struct queue *q, struct verify_job *job)
+jobs_push (struct job_list *jobs, struct verify_job *job)
 {
   job->next = NULL;
-  *q->last = job;
-  q->last = &job->next;
+  *jobs->last = job;
+  jobs->last = &job->next;
 }
 
 /* job must be in it. */
 static void
-queue_remove (struct queue *q, struct verify_job *job)
+jobs_remove (struct job_list *jobs, struct verify_job *job)
 {
-  struct verify_job **p = &q->first;
+  struct verify_job **p = &jobs->first;
 
   while (*p != job)
     p = &(*p)->next;
   *p = job->next;
   if (*p == NULL)
-    q->last = p;
+    jobs->last = p;
 }
 
 /* Join those lanes of a verifier that have ended.  True if all have. */
@@ -163,8 +163,8 @@ verifier_new (void (*wakeup) (void *opaque), void *opaque,
   pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init (&v->cond, &monotonic);
   pthread_condattr_destroy (&monotonic);
-  queue_init (&v->todo);
-  queue_init (&v->done);
+  jobs_init (&v->todo);
+  jobs_init (&v->done);
   for (i = 0; i < NR_LANES; ++i) {
     v->lanes[i].v = v;
     v->lanes[i].quick = i == QUICK;
@@ -193,11 +193,11 @@ any_lane_runs (const struct verifier *v)
 
 /* What was proven and never asked for. */
 static void
-drop_proofs (struct queue *q)
+drop_proofs (struct job_list *jobs)
 {
   struct verify_job *job;
 
-  for (job = q->first; job; job = job->next) {
+  for (job = jobs->first; job; job = job->next) {
     luks_free (job->proof);
     job->proof = NULL;
   }
@@ -236,8 +236,8 @@ verifier_free (struct verifier *v)
 static void
 finish (struct verifier *v, struct verify_job *job)
 {
-  queue_remove (&v->todo, job);
-  queue_push (&v->done, job);
+  jobs_remove (&v->todo, job);
+  jobs_push (&v->done, job);
   v->wakeup (v->opaque);
 }
 
@@ -464,7 +464,7 @@ verifier_submit (struct verifier *v, struct verify_job *job,
     r = start_lane (&v->lanes[SLOW]);
   if (r == 0) {
     job->keyslot = -1;
-    queue_push (&v->todo, job);
+    jobs_push (&v->todo, job);
     pthread_cond_broadcast (&v->cond);
   }
   pthread_mutex_unlock (&v->lock);
@@ -480,7 +480,7 @@ verifier_next (struct verifier *v)
   pthread_mutex_lock (&v->lock);
   job = v->done.first;
   if (job)
-    queue_remove (&v->done, job);
+    jobs_remove (&v->done, job);
   pthread_mutex_unlock (&v->lock);
   if (job && job->proof) {
     luks_adopt (job->luks, job->proof);

@@ -30,7 +30,7 @@ find_type (const char *name)
   for (i = 0; i < sizeof types / sizeof types[0]; ++i)
     if (strcmp (types[i]->name, name) == 0)
       return types[i];
-  return &pin_foreign_type;
+  return &pin_unsupported_type;
 }
 
 static struct pin *
@@ -122,7 +122,7 @@ new_pin (struct pin *parent, size_t i)
   if (pin == NULL)
     return NULL;
   pin->parent = parent;
-  pin->type = &pin_foreign_type;
+  pin->type = &pin_unsupported_type;
   pin->error = empty;
   if (parent && asprintf (&pin->path, "%s[%zu]", parent->path, i) == -1) {
     free (pin);

@@ -149,6 +149,6 @@ extern void pin_foreach_leaf (struct pin *pin,
 extern const struct pin_type pin_tang_type;
 extern const struct pin_type pin_sss_type;
 extern const struct pin_type pin_null_type;
-extern const struct pin_type pin_foreign_type;
+extern const struct pin_type pin_unsupported_type;
 
 #endif /* CLEVIS_PIN_H */

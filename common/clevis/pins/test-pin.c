@@ -582,7 +582,7 @@ test_pkcs11_uri_loses_its_pin (void **state)
 }
 
 static void
-test_other_foreign_pins (void **state)
+test_other_unsupported_pins (void **state)
 {
   static const struct {
     const char *name, *message;
@@ -590,7 +590,7 @@ test_other_foreign_pins (void **state)
     { "tpm1", "TPM 1.2" }, { "yubikey", "YubiKey" }, { "file", "initramfs" },
     { "remote", "connect to the guest" }, { "trustee", "attests" },
     { "snake-oil", "not known" }, { "TANG", "not known" },
-    { "foreign", "not known" },
+    { "unsupported", "not known" },
   };
   size_t i;
 
@@ -1239,7 +1239,7 @@ main (void)
     cmocka_unit_test (test_tpm2),
     cmocka_unit_test (test_params_that_are_not_text),
     cmocka_unit_test (test_pkcs11_uri_loses_its_pin),
-    cmocka_unit_test (test_other_foreign_pins),
+    cmocka_unit_test (test_other_unsupported_pins),
     cmocka_unit_test (test_null),
     cmocka_unit_test (test_null_with_bad_key),
     cmocka_unit_test (test_null_that_does_not_decrypt),

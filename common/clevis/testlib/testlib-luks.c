@@ -8,6 +8,7 @@
 
 #include "testlib/testlib.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,13 +19,12 @@
 #include <openssl/sha.h>
 
 #include "base/bounds.h"
+#include "luks/luks1-format.h"
+#include "luks/luks2-format.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-luks.h"
 
-static const luksmeta_uuid_t clevis_uuid = {
-  0xcb, 0x6e, 0x89, 0x04, 0x81, 0xff, 0x40, 0xda,
-  0xa8, 0x4a, 0x07, 0xab, 0x9a, 0xb5, 0x71, 0x5e
-};
+static const luksmeta_uuid_t clevis_uuid = LUKS1_CLEVIS_UUID;
 
 static void
 be_quiet (int level, const char *msg, void *opaque)
@@ -226,22 +226,21 @@ wipe (const char *file, uint64_t offset, size_t len)
   poke (file, offset, zeroes, len);
 }
 
-#define OFF_CSUM 448            /* of the LUKS2 binary header, 64 bytes */
-#define OFF_JSON 4096
-
 /* Replace the JSON of one metadata area. */
 static void
 put_json (const char *file, uint64_t offset, size_t size, const char *text)
 {
   CLEANUP_FREE unsigned char *area = calloc (1, size);
+  struct luks2_header *header = (void *) area;
   int fd = open (file, O_RDONLY | O_CLOEXEC);
 
-  assert_true (pread (fd, area, OFF_JSON, offset) == OFF_JSON);
+  assert_int_equal (pread (fd, area, LUKS2_JSON_OFFSET, offset),
+                    LUKS2_JSON_OFFSET);
   close (fd);
-  assert_true (OFF_JSON + strlen (text) < size);
-  memcpy (area + OFF_JSON, text, strlen (text));
-  memset (area + OFF_CSUM, 0, 64);
-  SHA256 (area, size, area + OFF_CSUM);
+  assert_true (LUKS2_JSON_OFFSET + strlen (text) < size);
+  memcpy (area + LUKS2_JSON_OFFSET, text, strlen (text));
+  memset (header->checksum, 0, sizeof header->checksum);
+  SHA256 (area, size, header->checksum);
   poke (file, offset, area, size);
 }
 
@@ -251,10 +250,10 @@ edit_luks2 (const char *file, void (*edit) (json_t *json, void *opaque),
 {
   CLEANUP_FREE char *bytes = read_file (file, NULL), *text = NULL;
   CLEANUP_JSON json_t *json = NULL;
-  size_t size = (size_t) (unsigned char) bytes[14] << 8 |
-    (size_t) (unsigned char) bytes[13] << 16;
+  const struct luks2_header *header = (const void *) bytes;
+  const size_t size = be64toh (header->size);
 
-  json = json_loads (bytes + OFF_JSON, 0, NULL);
+  json = json_loads (bytes + LUKS2_JSON_OFFSET, 0, NULL);
   assert_non_null (json);
   edit (json, opaque);
   text = json_dumps (json, JSON_COMPACT);

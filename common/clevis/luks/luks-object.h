@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * What the files luks*.c share.  Nobody else includes this.
+ * A header as an object: what is known of it, and who frees that.  Only the
+ * files of this folder include it.  They are, each calling only those above:
+ *
+ *   luks-kdf luks-context luks-area   know no struct luks
+ *   luks.c                            the object
+ *   luks1.c luks2.c                   what is in a header that was loaded
+ *   luks-load.c                       load it, or say what is wrong with it
+ *   luks-collect.c luks-again.c       which bytes it takes; once more
+ *   luks-cost.c                       what a keyslot costs
+ *   luks-verify.c verify.c            try a keyslot; in threads
+ *   luks-digest.c luks-quick.c        the quick header
+ *   luks-prepare.c                    what all of it opens
  */
 
-#ifndef CLEVIS_LUKS_PRIVATE_H
-#define CLEVIS_LUKS_PRIVATE_H
+#ifndef CLEVIS_LUKS_OBJECT_H
+#define CLEVIS_LUKS_OBJECT_H
 
-#include <libcryptsetup.h>
-
+#include "luks/luks-context.h"
 #include "luks/luks.h"
 
 /* LUKS2 has at most 32 of each (LUKS2_KEYSLOTS_MAX, LUKS2_TOKENS_MAX). */
 #define LUKS_KEYSLOTS_MAX 32
 #define LUKS_TOKENS_MAX 32
 
+/* How far luks_next has come. */
 enum luks_step {
   STEP_START,              /* nothing was asked for yet */
   STEP_PRIMARY,            /* the first 4 KiB */
@@ -29,7 +40,7 @@ struct luks {
   uint64_t size;           /* bytes of the device */
   int fd;                  /* sparse memory file, a copy of the header */
   bool again;              /* a copy of one that was loaded */
-  struct crypt_device *cd;
+  struct luks_context context;
   enum luks_step step;
   uint64_t secondary;      /* offset being looked at in STEP_SECONDARY */
   uint64_t metadata;       /* bytes of a LUKS2 metadata area */
@@ -39,7 +50,6 @@ struct luks {
   size_t nr_wanted;
 
   json_t *json;            /* LUKS2 metadata, as libcryptsetup read it */
-  char *log;               /* last error message of libcryptsetup */
 
   struct luks_info info;
   struct luks_keyslot keyslots[LUKS_KEYSLOTS_MAX];
@@ -59,6 +69,11 @@ struct luks {
   size_t nr_owned;
 };
 
+/* A new object over a memory file, which it owns from now on (also if this
+ * fails; -1 is taken for a failure).  Returns NULL with errno.
+ */
+extern struct luks *luks_new_over (const char *device, uint64_t size, int fd);
+
 /* Put the extent on the list of those to fetch, in pieces.  Returns -1 with
  * CLEVIS_ERR_SYSTEM.
  */
@@ -72,41 +87,8 @@ extern void *luks_own (struct luks *luks, void *p);
 extern const char *luks_own_printf (struct luks *luks, const char *fmt, ...)
   __attribute__ ((format (printf, 2, 3)));
 
-/* Let libcryptsetup load the header that was collected, and read it. */
-extern int luks_load (struct luks *luks, struct clevis_error *err);
-
-/* Release what libcryptsetup has of it. */
-extern void luks_close (struct luks *luks);
-
-/* A log callback of libcryptsetup, whose opaque is the luks, or NULL. */
-extern void luks_keep_log (int level, const char *msg, void *opaque);
-
-/* From a loaded header, fill in info, keyslots and tokens and luks_want the
- * keyslot areas that verification will read.
- */
-extern int luks1_read (struct luks *luks, struct clevis_error *err);
-extern int luks2_read (struct luks *luks, struct clevis_error *err);
-
-/* Is none of the limits of a keyslot exceeded, so that luks_verify derives a key
- * for it?
- */
-extern bool luks_may_be_tried (const struct luks *luks,
-                               const struct luks_keyslot *k);
-
 /* Note a digest of the volume key: pbkdf2 with this hash.  hash may be NULL. */
 extern void luks_note_digest (struct luks *luks, const char *hash,
                               uint32_t iterations);
 
-/* Is it a hash that every libcryptsetup computes? */
-extern bool luks_knows_hash (const char *hash);
-
-/* Does opening this keyslot cost next to nothing?  And the comparison with the
- * header's dearest digest, which follows?
- */
-extern bool luks_is_cheap (const struct luks_keyslot *k);
-extern bool luks_digest_is_cheap (const struct luks *luks);
-
-/* Mark each Clevis token that cannot serve as stale. */
-extern int luks_mark_stale (struct luks *luks, struct clevis_error *err);
-
-#endif /* CLEVIS_LUKS_PRIVATE_H */
+#endif /* CLEVIS_LUKS_OBJECT_H */

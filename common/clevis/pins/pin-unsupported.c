@@ -19,11 +19,11 @@
 /* For each known pin: why it cannot be answered, and those of its parameters
  * that are no key material.  Others are never shown.
  */
-static const struct foreign {
+static const struct unsupported {
   const char *name;
   const char *why;
   const char *params[6];
-} foreigners[] = {
+} unsupported[] = {
   { "tpm2", N_("it asks the TPM 2.0 of the machine that the guest was bound "
                "on"),
     { "hash", "key", "pcr_bank", "pcr_ids", "pcr_digest" } },
@@ -43,14 +43,14 @@ static const struct foreign {
     { "servers", "path" } },
 };
 
-static const struct foreign *
-find_foreign (const char *name)
+static const struct unsupported *
+find_unsupported (const char *name)
 {
   size_t i;
 
-  for (i = 0; i < sizeof foreigners / sizeof foreigners[0]; ++i)
-    if (strcmp (foreigners[i].name, name) == 0)
-      return &foreigners[i];
+  for (i = 0; i < sizeof unsupported / sizeof unsupported[0]; ++i)
+    if (strcmp (unsupported[i].name, name) == 0)
+      return &unsupported[i];
   return NULL;
 }
 
@@ -86,7 +86,7 @@ show_param (struct pin *pin, const char *name, const json_t *value,
 static int
 parse (struct pin *pin, const json_t *config, struct clevis_error *err)
 {
-  const struct foreign *f = find_foreign (pin->name);
+  const struct unsupported *f = find_unsupported (pin->name);
   const json_t *value;
   size_t i;
 
@@ -100,7 +100,7 @@ parse (struct pin *pin, const json_t *config, struct clevis_error *err)
                            pin->name, f ? _(f->why) : _("it is not known"));
 }
 
-const struct pin_type pin_foreign_type = {
-  .name = "foreign",
+const struct pin_type pin_unsupported_type = {
+  .name = "unsupported",
   .parse = parse,
 };
