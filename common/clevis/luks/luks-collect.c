@@ -38,8 +38,8 @@ has_magic (const union probe *probe, const char *magic)
 }
 
 int
-luks_supply (struct luks *luks, uint64_t offset, const void *data, size_t len,
-             struct clevis_error *err)
+luks_put (struct luks *luks, uint64_t offset, const void *data, size_t len,
+          struct clevis_error *err)
 {
   const char *p = data;
   ssize_t r;
@@ -52,11 +52,26 @@ luks_supply (struct luks *luks, uint64_t offset, const void *data, size_t len,
     offset += r;
     len -= r;
   }
-  if (luks->nr_wanted > 0) {
-    luks->nr_wanted--;
-    memmove (luks->wanted, luks->wanted + 1,
-             luks->nr_wanted * sizeof *luks->wanted);
-  }
+  return 0;
+}
+
+void
+luks_supplied (struct luks *luks)
+{
+  if (luks->nr_wanted == 0)
+    return;
+  luks->nr_wanted--;
+  memmove (luks->wanted, luks->wanted + 1,
+           luks->nr_wanted * sizeof *luks->wanted);
+}
+
+int
+luks_supply (struct luks *luks, uint64_t offset, const void *data, size_t len,
+             struct clevis_error *err)
+{
+  if (luks_put (luks, offset, data, len, err) == -1)
+    return -1;
+  luks_supplied (luks);
   return 0;
 }
 

@@ -99,6 +99,13 @@ extern int luks_supply (struct luks *luks, uint64_t offset,
                         const void *data, size_t len,
                         struct clevis_error *err);
 
+/* The same in two steps, for bytes that come in pieces: luks_put for each, then
+ * luks_supplied when all of the extent is there.
+ */
+extern int luks_put (struct luks *luks, uint64_t offset, const void *data,
+                     size_t len, struct clevis_error *err);
+extern void luks_supplied (struct luks *luks);
+
 /* What is in the header.  What is returned belongs to luks.  Only after
  * LUKS_READY.
  */
