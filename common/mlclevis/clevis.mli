@@ -34,17 +34,32 @@ exception Error of error
 val code_name : code -> string
 (** Stable name for programs: ["unreachable"], ["no-key"], ... *)
 
-val init : unit -> bool
-(** Set up locked memory; to be called first.  [false] if the system did not
-    allow memory to be locked (keys are still wiped). *)
+(** What stands of the wall around the vault: the process that reads headers and
+    replies, and has the keys. *)
+type wall = {
+  system_calls : bool;          (** it may make no others than it needs *)
+  files : bool;                 (** it can open none *)
+  memory : bool;                (** that of keys is locked *)
+}
 
-val memory_was_short : unit -> bool
-(** Was there a time when no more memory could be locked?  Keys were then in
-    other memory, and wiped there. *)
+val init : unit -> wall
+(** Make the vault; to be called before anything is read.  What is not [true] the
+    system did not allow (keys are wiped all the same).  An earlier vault is
+    ended. *)
 
-val memory_used : unit -> int
-(** Bytes of locked memory that keys have: 0 when all that holds some was
-    released ({!Key.release}, {!Luks.release}, {!Policy.release}). *)
+val end_vault : unit -> unit
+(** End the vault with all keys; nothing here can be used any more. *)
+
+type memory = {
+  used : int;                   (** bytes of locked memory that keys have *)
+  was_short : bool;
+  (** there was a time when no more could be locked: keys were then in other
+      memory, and wiped there *)
+}
+
+val memory : unit -> memory
+(** [used] is 0 when all that holds keys was released ({!Key.release},
+    {!Luks.release}, {!Policy.release}). *)
 
 (** Passphrases and keys in locked memory, wiped when released. *)
 module Key : sig
@@ -271,8 +286,6 @@ end
 
 (** Ask the servers of all bindings of all devices at once. *)
 module Exchange : sig
-  type t
-
   (** How one leaf of a pin tree ended. *)
   type leaf = {
     token : int;
@@ -310,11 +323,6 @@ module Exchange : sig
   (** Run to the end, one result for each device in order.  Signals are handled
       while it waits.  [tick] is called about four times a second, for
       progress. *)
-
-  val is_left : unit -> bool
-  (** Does an exchange that has ended still derive a key?  That cannot be
-      interrupted, and nobody waits for it: it ends by itself, and is wiped then.
-      A program that ends meanwhile must do so without what C does at exit. *)
 end
 
 (** Find out which servers would answer; unlock nothing. *)
