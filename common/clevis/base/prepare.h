@@ -11,9 +11,8 @@
 #define CLEVIS_PREPARE_H
 
 /* The C library's translations and what ends its threads, OpenSSL's
- * configuration and the modules that it names.  To be called after setlocale(3),
- * bindtextdomain(3) and secret_init, and before others use threads.  May be
- * called again.
+ * configuration and the modules that it names.  To be called after
+ * setlocale(3), bindtextdomain(3) and secret_init.  May be called again.
  */
 extern void base_prepare (void);
 

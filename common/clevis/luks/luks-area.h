@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * A LUKS2 metadata area: a binary header (luks2-format.h), of which the checksum
- * matters here, and the JSON text behind it, filled up with zeroes (LUKS2
- * on-disk format, section 2.2).  An area is aligned as calloc(3) does it.
+ * A LUKS2 metadata area: a binary header (luks2-format.h), of which the
+ * checksum matters here, and the JSON text behind it, filled up with zeroes
+ * (LUKS2 on-disk format, section 2.2).  An area is aligned as calloc(3) does
+ * it.
  */
 
 #ifndef CLEVIS_LUKS_AREA_H

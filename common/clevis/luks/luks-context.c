@@ -46,6 +46,16 @@ luks_context_setup (void)
   done = true;
 }
 
+/* For new keyslots, unless it is set to something else: so libcryptsetup need
+ * not work out a default with each header, from files in /proc and /sys.
+ */
+static const struct crypt_pbkdf_type pbkdf = {
+  .type = CRYPT_KDF_PBKDF2,
+  .hash = "sha256",
+  .iterations = 1000,
+  .flags = CRYPT_PBKDF_NO_BENCHMARK,
+};
+
 int
 luks_context_open (struct luks_context *context, int fd, int version)
 {
@@ -59,6 +69,7 @@ luks_context_open (struct luks_context *context, int fd, int version)
   if (r < 0)
     return r;
   crypt_set_log_callback (context->cd, keep_log, context);
+  crypt_set_pbkdf_type (context->cd, &pbkdf);
   return crypt_load (context->cd, version == 1 ? CRYPT_LUKS1 : CRYPT_LUKS2,
                      NULL);
 }

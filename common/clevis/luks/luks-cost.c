@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/bounds.h"
@@ -29,13 +30,30 @@
 /* Half of the memory of this host is what one keyslot may take: the same
  * share that cryptsetup allows itself when it makes one.
  */
-static uint64_t
-argon2_memory_limit (void)
-{
-  uint64_t half = (uint64_t) sysconf (_SC_PHYS_PAGES) / 2 *
-    (uint64_t) sysconf (_SC_PAGESIZE) / KIB;
+static uint64_t memory_limit;
 
-  return half < BOUND_ARGON2_MEMORY ? half : BOUND_ARGON2_MEMORY;
+static void
+find_memory_limit (void)
+{
+  const long pages = sysconf (_SC_PHYS_PAGES);
+  uint64_t half;
+
+  memory_limit = BOUND_ARGON2_MEMORY;
+  if (pages <= 0)
+    return;
+  half = (uint64_t) pages / 2 * (uint64_t) sysconf (_SC_PAGESIZE) / KIB;
+  if (half < memory_limit)
+    memory_limit = half;
+}
+
+/* Once: for that, some C libraries open a file. */
+uint64_t
+luks_memory_limit (void)
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  pthread_once (&once, find_memory_limit);
+  return memory_limit;
 }
 
 int
@@ -50,12 +68,12 @@ luks_check_cost (const struct luks *luks, const struct luks_keyslot *k,
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("the key of its area is longer than %d bytes"),
                              BOUND_VOLUME_KEY);
-  if (k->memory > argon2_memory_limit ())
+  if (k->memory > luks_memory_limit ())
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,
                              _("its %s needs %" PRIu32 " KiB of memory, "
                                "more than the %" PRIu64 " KiB that one "
                                "keyslot may take on this host"),
-                             k->kdf, k->memory, argon2_memory_limit ());
+                             k->kdf, k->memory, luks_memory_limit ());
   if (k->memory > 0 &&
       (uint64_t) k->memory * k->iterations > BOUND_ARGON2_WORK)
     return clevis_error_set (err, CLEVIS_ERR_LIMIT,

@@ -12,6 +12,9 @@
 
 #include "luks/luks.h"
 
+/* KiB of memory that argon2 of one keyslot may take on this host. */
+extern uint64_t luks_memory_limit (void);
+
 /* Does the keyslot, or a digest of the header, exceed a limit?  Returns 0 if
  * not, else -1 with CLEVIS_ERR_LIMIT.  err may be NULL.
  */

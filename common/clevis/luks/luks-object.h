@@ -59,8 +59,9 @@ struct luks {
   uint32_t digest_iterations; /* largest of the header's digests */
   double digest_seconds;   /* what the dearest of them costs, see luks_cost */
 
-  /* The volume key, if a keyslot has been verified and it, or the digest, is not
-   * cheap: the quick header needs it, and would pay for the keyslot once more.
+  /* The volume key, if a keyslot has been verified and it, or the digest, is
+   * not cheap: the quick header needs it, and would pay for the keyslot once
+   * more.
    */
   struct secret *volume_key;
 

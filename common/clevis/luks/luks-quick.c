@@ -46,9 +46,11 @@ static int
 failed (const struct luks *luks, int r, const char *what,
         struct clevis_error *err)
 {
+  const char *log = luks->context.log;
+
   return clevis_error_set (err, r == -ENOMEM ? CLEVIS_ERR_SYSTEM
                            : CLEVIS_ERR_HEADER, "%s: %s", what,
-                           luks->context.log ? luks->context.log : strerror (-r));
+                           log ? log : strerror (-r));
 }
 
 /* Encrypt the keyslot anew with a cheap key derivation, from the volume key
@@ -133,7 +135,8 @@ metadata_size (const struct luks *luks)
 
   if (luks->info.version == 1)
     return LUKS1_SIZE;
-  return crypt_get_metadata_size (luks->context.cd, &size, NULL) == 0 ? 2 * size : 0;
+  return crypt_get_metadata_size (luks->context.cd, &size, NULL) == 0
+    ? 2 * size : 0;
 }
 
 int

@@ -68,5 +68,6 @@ luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
                            r == -ENOMEM ? CLEVIS_ERR_SYSTEM
                            : CLEVIS_ERR_HEADER,
                            _("the keyslot cannot be read: %s"),
-                           luks->context.log ? luks->context.log : strerror (-r));
+                           luks->context.log ? luks->context.log
+                           : strerror (-r));
 }

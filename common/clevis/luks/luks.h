@@ -73,6 +73,19 @@ struct luks_info {
                               secondary was used"), or NULL */
 };
 
+/* Have libcryptsetup, and what it uses, open what they open when it is first
+ * needed: a source of random numbers, the modules of OpenSSL, translations.
+ * Afterwards the functions here and in luks-quick.h and verify.h open nothing
+ * but memory files, by way of /proc/self/fd.  They make no socket but for a
+ * keyslot whose area has a cipher that OpenSSL does not have (serpent, twofish);
+ * without that, such a keyslot is an error.
+ *
+ * For a process that will soon be able to open no file; others need not call
+ * it.  In that process itself, and as base_prepare says.  Returns 0, or -1 with
+ * CLEVIS_ERR_SYSTEM.
+ */
+extern int luks_prepare (struct clevis_error *err);
+
 /* Start reading the header of a device.
  *
  *   device  its name, for messages only
@@ -130,9 +143,9 @@ extern int luks_verify (struct luks *luks, int slot,
                         struct clevis_error *err);
 
 /* About how many seconds luks_verify takes for this keyslot on a processor of
- * today, the comparison with the digest and luks_again_load included.  Nothing is measured, and
- * nothing is derived.  0 for one that luks_verify refuses at once, negative if
- * there is none.
+ * today, the comparison with the digest and luks_again_load included.  Nothing
+ * is measured, and nothing is derived.  0 for one that luks_verify refuses at
+ * once, negative if there is none.
  */
 extern double luks_cost (const struct luks *luks, int slot);
 
@@ -143,8 +156,8 @@ extern double luks_cost (const struct luks *luks, int slot);
 extern struct luks *luks_again (const struct luks *luks,
                                 struct clevis_error *err);
 
-/* Load what luks_again has returned.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM or
- * CLEVIS_ERR_HEADER.
+/* Load what luks_again has returned.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM
+ * or CLEVIS_ERR_HEADER.
  */
 extern int luks_again_load (struct luks *again, struct clevis_error *err);
 

@@ -45,7 +45,8 @@ read_info (struct luks *luks, struct clevis_error *err)
   luks->info.cipher = luks_own_printf (luks, "%s-%s", cipher, mode);
   luks->info.key_size = crypt_get_volume_key_size (luks->context.cd);
   luks->info.sector_size = LUKS1_SECTOR;
-  luks->info.data_offset = crypt_get_data_offset (luks->context.cd) * LUKS1_SECTOR;
+  luks->info.data_offset = crypt_get_data_offset (luks->context.cd) *
+    LUKS1_SECTOR;
   if (luks->info.cipher == NULL)
     return clevis_error_errno (err, errno, _("LUKS1 header"));
   return 0;

@@ -1000,7 +1000,8 @@ test_luks1_header_too_large (void **state)
   CLEANUP_LUKS struct luks *luks = NULL;
   struct log log;
 
-  poke_u32 (file, LUKS1_OFFSET (payload_offset), BOUND_LUKS1_HEADER / LUKS1_SECTOR + 1);
+  poke_u32 (file, LUKS1_OFFSET (payload_offset),
+            BOUND_LUKS1_HEADER / LUKS1_SECTOR + 1);
   luks = load_logged (file, 1ULL << 40, SIZE_MAX, &log, &err);
   assert_int_equal (log.state, LUKS_ERROR);
   assert_error (&err, CLEVIS_ERR_LIMIT, "larger than the limit");
@@ -1025,7 +1026,8 @@ test_luks1_iterations (void **state)
   const char *file = copy_of (plain_luks1 ());
   CLEANUP_LUKS struct luks *luks = NULL;
 
-  poke_u32 (file, LUKS1_OFFSET (keyslots[1].iterations), BOUND_PBKDF2_ITERATIONS + 1);
+  poke_u32 (file, LUKS1_OFFSET (keyslots[1].iterations),
+            BOUND_PBKDF2_ITERATIONS + 1);
   luks = ready_luks (file);
   assert_rejects (luks, 1, "second", CLEVIS_ERR_LIMIT, "iterations costs");
   assert_accepts (luks, 0, "first");
@@ -1037,7 +1039,8 @@ test_luks1_digest_iterations (void **state)
   const char *file = copy_of (plain_luks1 ());
   CLEANUP_LUKS struct luks *luks = NULL;
 
-  poke_u32 (file, LUKS1_OFFSET (digest_iterations), BOUND_PBKDF2_ITERATIONS + 1);
+  poke_u32 (file, LUKS1_OFFSET (digest_iterations),
+            BOUND_PBKDF2_ITERATIONS + 1);
   luks = ready_luks (file);
   assert_rejects (luks, 1, "second", CLEVIS_ERR_LIMIT, "a digest with");
 }

@@ -82,13 +82,19 @@ require_program (const char *program)
     skip_test (reason);
 }
 
-/* valgrind is known by what it preloads. */
-int
-time_factor (void)
+/* It is known by what it preloads. */
+bool
+in_valgrind (void)
 {
   const char *preloaded = getenv ("LD_PRELOAD");
 
-  if (preloaded && strstr (preloaded, "vgpreload"))
+  return preloaded && strstr (preloaded, "vgpreload");
+}
+
+int
+time_factor (void)
+{
+  if (in_valgrind ())
     return 4;
 #ifdef __SANITIZE_ADDRESS__
   return 2;

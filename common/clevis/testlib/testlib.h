@@ -40,6 +40,9 @@ extern int tests_end (int failed);
 extern void require_program (const char *program);
 extern void skip_test (const char *reason);
 
+/* Is it valgrind that runs this? */
+extern bool in_valgrind (void);
+
 /* By how much longer things may take than they do on their own: 1, more with
  * sanitizers or under valgrind.
  */
