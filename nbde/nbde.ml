@@ -18,14 +18,22 @@ let set_messages (c : Cmdline.t) =
     machine_readable = Option.map Messages.open_output c.machine_readable;
   }
 
-let lock_memory () =
-  if not (Clevis.init ()) then
+(* The process that reads what disks have, and that has the keys. *)
+let make_vault () =
+  let { Clevis.memory; system_calls; files } = Clevis.init () in
+  if not memory then
     Messages.warning
       (f_"memory cannot be locked (see ulimit -l), so keys may reach the swap \
-          space")
+          space");
+  if not system_calls then
+    Messages.warning
+      (f_"this kernel has no seccomp filters, so a disk that takes the reader \
+          of its header over could reach more than itself");
+  if not files then
+    Messages.debug "this kernel has no Landlock: system calls are the wall"
 
 let check_locked_memory () =
-  if Clevis.memory_was_short () then
+  if (Clevis.memory ()).was_short then
     Messages.warning
       (f_"too little memory can be locked (see ulimit -l), so keys may have \
           reached the swap space")
@@ -200,24 +208,15 @@ let release ({ keys; policy; _ } : Unlock.plan) =
   Keys.release keys;
   Clevis.Policy.release policy
 
-(* A keyslot that is still being tried, for a device that is given up, has the
- * key in its memory.  It cannot be ended, but it costs no more than a device may.
- *)
-let rec wait_for_verification () =
-  if Clevis.Exchange.is_left () then (
-    Signals.check ();
-    Unix.sleepf 0.05;
-    wait_for_verification ()
-  )
-
-(* Is not one key left?  It is a fault of ours if there is. *)
+(* Is not one key left?  It is a fault of ours if there is.  What is still being
+   tried, for a device that was given up, ends with the vault. *)
 let check_released () =
-  let bytes = Clevis.memory_used () in
-  if bytes > 0 then raise (Keys_left bytes)
+  let { Clevis.used; is_busy; _ } = Clevis.memory () in
+  if used > 0 && not is_busy then raise (Keys_left used)
 
 let finish_with_keys () =
-  wait_for_verification ();
-  check_released ()
+  check_released ();
+  Clevis.end_vault ()
 
 (* The keys are wiped before the guest can be looked into. *)
 let serve (c : Cmdline.t) session plan g =
@@ -240,7 +239,7 @@ let hand_over (c : Cmdline.t) (found, handover) =
 
 (* Launch, and do what is to be done with the appliance. *)
 let unlock (c : Cmdline.t) janitor ~lasting f =
-  lock_memory ();
+  make_vault ();
   let policy = Servers.policy c.servers in
   let finally () = Clevis.Policy.release policy in
   Fun.protect ~finally (fun () ->
@@ -278,16 +277,6 @@ let explain = function
      eprintf "%s\n%!" usage_advice
   | e -> print_error (describe e)
 
-(* What C does at exit would take libraries away from a key derivation that is
- * still under way.
- *)
-let quit status =
-  if Clevis.Exchange.is_left () then (
-    Stdlib.do_at_exit ();
-    Unix._exit status
-  )
-  else exit status
-
 let main () =
   Process.open_standard_files ();
   Signals.catch ();
@@ -298,8 +287,7 @@ let main () =
         | Print text -> print_string text; 0
         | Run c -> run c in
       flush stdout;
-      (* The end of the process is the end of what is left, too. *)
-      if not (Clevis.Exchange.is_left ()) then check_released ();
+      finish_with_keys ();
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
@@ -310,10 +298,10 @@ let main () =
        if Signals.received () = None then explain e;
        1 in
   match Signals.received () with
-  | Some signal when Background.is_back () -> quit (128 + signal)
+  | Some signal when Background.is_back () -> exit (128 + signal)
   | Some signal ->
      Messages.error (f_"interrupted");
      Signals.die signal
-  | None -> quit status
+  | None -> exit status
 
 let () = main ()

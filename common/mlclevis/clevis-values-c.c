@@ -190,9 +190,10 @@ nbde_clevis_memory (value unitv)
 
   if (vault && vault_memory (vault, &memory, &err) == -1)
     stub_raise_error (&err);
-  memoryv = caml_alloc (2, 0);
+  memoryv = caml_alloc (3, 0);
   Store_field (memoryv, 0, Val_long (memory.used + secret_used ()));
   Store_field (memoryv, 1,
                Val_bool (memory.was_short || secret_was_short ()));
+  Store_field (memoryv, 2, Val_bool (memory.is_busy));
   CAMLreturn (memoryv);
 }

@@ -55,6 +55,7 @@ external end_vault : unit -> unit = "nbde_clevis_end"
 type memory = {
   used : int;
   was_short : bool;
+  is_busy : bool;
 }
 
 external memory : unit -> memory = "nbde_clevis_memory"

@@ -55,6 +55,9 @@ type memory = {
   was_short : bool;
   (** there was a time when no more could be locked: keys were then in other
       memory, and wiped there *)
+  is_busy : bool;
+  (** a key is still being derived for an exchange that has ended; that cannot be
+      interrupted, and ends with the vault at the latest *)
 }
 
 val memory : unit -> memory

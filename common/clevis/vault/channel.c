@@ -235,14 +235,13 @@ channel_send (struct channel *ch, const struct message *m, const int *fds,
     .iov_base = (void *) m, .iov_len = message_size (m->tag)
   };
   struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-  struct cmsghdr *c;
+  struct cmsghdr *c = &control.align;
   int r;
 
   if (nr_fds > 0) {
     memset (&control, 0, sizeof control);
     msg.msg_control = &control;
     msg.msg_controllen = CMSG_SPACE (nr_fds * sizeof (int));
-    c = CMSG_FIRSTHDR (&msg);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN (nr_fds * sizeof (int));

@@ -52,16 +52,17 @@ again (ssize_t (*fn) (int fd, void *buf, size_t len), int fd, void *buf,
   return r;
 }
 
+/* Without send(2) and recv(2), which a vault may not call. */
 static ssize_t
 put (int fd, void *buf, size_t len)
 {
-  return send (fd, buf, len, MSG_NOSIGNAL);
+  return write (fd, buf, len);
 }
 
 static ssize_t
 get (int fd, void *buf, size_t len)
 {
-  return recv (fd, buf, len, 0);
+  return read (fd, buf, len);
 }
 
 /* Send what is in buf, and a descriptor beside it unless it is -1. */
@@ -74,14 +75,13 @@ send_with (int socket, void *buf, size_t len, int fd)
   } control;
   struct iovec iov = { .iov_base = buf, .iov_len = len };
   struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-  struct cmsghdr *c;
+  struct cmsghdr *c = &control.align;
   ssize_t r;
 
   if (fd >= 0) {
     memset (&control, 0, sizeof control);
     msg.msg_control = &control;
     msg.msg_controllen = sizeof control;
-    c = CMSG_FIRSTHDR (&msg);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN (sizeof fd);

@@ -239,5 +239,6 @@ vault_memory (struct vault *v, struct vault_memory *memory,
     return -1;
   memory->used = done->plain.a;
   memory->was_short = done->plain.b;
+  memory->is_busy = done->plain.other;
   return 0;
 }

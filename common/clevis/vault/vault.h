@@ -56,6 +56,9 @@ extern void vault_free (struct vault *v);
 struct vault_memory {
   size_t used;
   bool was_short;
+  bool is_busy;            /* a key is still being derived for an exchange that
+                              has ended, which cannot be interrupted: it ends
+                              with the vault at the latest */
 };
 extern int vault_memory (struct vault *v, struct vault_memory *memory,
                          struct clevis_error *err);

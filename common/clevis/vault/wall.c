@@ -8,7 +8,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <libintl.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +24,7 @@
 #include <seccomp.h>
 
 #include "base/bounds.h"
-#include "base/gettext-compat.h"
+#include "jose/jose-prepare.h"
 #include "luks/luks.h"
 #include "vault/wall.h"
 
@@ -238,24 +237,12 @@ drop_capabilities (void)
   return syscall (SYS_capset, &header, data);
 }
 
-/* Texts of errors are translated, and the time is told, by files that are read
- * when they are first needed.
- */
-static void
-prepare_libc (void)
-{
-  const char *text = _("LUKS");
-
-  if (strerror (ENOMEM) == NULL || text == NULL)
-    return;
-  tzset ();
-}
-
+/* What fails here fails again, and is said, where it is needed. */
 void
 wall_prepare (void)
 {
-  prepare_libc ();
-  luks_prepare ();
+  tzset ();
+  luks_prepare (NULL);
   jose_prepare ();
 }
 
