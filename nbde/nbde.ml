@@ -18,9 +18,9 @@ let set_messages (c : Cmdline.t) =
     machine_readable = Option.map Messages.open_output c.machine_readable;
   }
 
-(* The process that reads what disks have, and that has the keys. *)
-let make_vault () =
-  let { Clevis.memory; system_calls; files } = Clevis.init () in
+(* It is being made while files of the user are looked at. *)
+let check_vault () =
+  let { Clevis.memory; system_calls; files } = Clevis.wall () in
   if not memory then
     Messages.warning
       (f_"memory cannot be locked (see ulimit -l), so keys may reach the swap \
@@ -239,7 +239,7 @@ let hand_over (c : Cmdline.t) (found, handover) =
 
 (* Launch, and do what is to be done with the appliance. *)
 let unlock (c : Cmdline.t) janitor ~lasting f =
-  make_vault ();
+  Clevis.init ();
   let policy = Servers.policy c.servers in
   let finally () = Clevis.Policy.release policy in
   Fun.protect ~finally (fun () ->
@@ -249,6 +249,7 @@ let unlock (c : Cmdline.t) janitor ~lasting f =
     Appliance.check_guest c.appliance guest;
     let plan = plan c policy in
     Unlock.check_plan plan;
+    check_vault ();
     Fun.protect ~finally:(fun () -> release plan) (fun () ->
       Appliance.with_launched ~janitor ~lasting c.appliance guest (f plan)))
 

@@ -6,7 +6,7 @@
  *)
 
 (* Before the first key. *)
-let () = ignore (Clevis.init ())
+let () = Clevis.init ()
 
 let is_invalid = function Invalid_argument _ -> true | _ -> false
 

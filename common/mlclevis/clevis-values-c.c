@@ -131,6 +131,9 @@ unmap_large_blocks (void)
 
 static struct vault *vault;
 
+/* What secret_init has returned for this process. */
+static int locked;
+
 struct vault *
 stub_vault (void)
 {
@@ -146,10 +149,7 @@ value
 nbde_clevis_init (value unitv)
 {
   CAMLparam1 (unitv);
-  CAMLlocal1 (wallv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  const struct wall *wall;
-  int locked;
 
   vault_free (vault);
   vault = vault_new (true, &err);
@@ -159,7 +159,21 @@ nbde_clevis_init (value unitv)
   locked = secret_init ();
   if (locked == -1)
     caml_raise_out_of_memory ();
-  wall = vault_wall (vault);
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_clevis_wall (value unitv);
+
+value
+nbde_clevis_wall (value unitv)
+{
+  CAMLparam1 (unitv);
+  CAMLlocal1 (wallv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  const struct wall *wall = vault_wall (stub_vault (), &err);
+
+  if (wall == NULL)
+    stub_raise_error (&err);
   wallv = caml_alloc (3, 0);
   Store_field (wallv, 0, Val_bool (wall->system_calls));
   Store_field (wallv, 1, Val_bool (wall->files));

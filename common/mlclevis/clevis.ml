@@ -49,7 +49,8 @@ type wall = {
   memory : bool;
 }
 
-external init : unit -> wall = "nbde_clevis_init"
+external init : unit -> unit = "nbde_clevis_init"
+external wall : unit -> wall = "nbde_clevis_wall"
 external end_vault : unit -> unit = "nbde_clevis_end"
 
 type memory = {

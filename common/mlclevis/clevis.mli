@@ -34,18 +34,20 @@ exception Error of error
 val code_name : code -> string
 (** Stable name for programs: ["unreachable"], ["no-key"], ... *)
 
-(** What stands of the wall around the vault: the process that reads headers and
-    replies, and has the keys. *)
+val init : unit -> unit
+(** Make the vault: the process that reads headers and replies, and has the keys.
+    To be called before anything is read.  An earlier vault is ended. *)
+
+(** What stands of the wall around it. *)
 type wall = {
   system_calls : bool;          (** it may make no others than it needs *)
   files : bool;                 (** it can open none *)
   memory : bool;                (** that of keys is locked *)
 }
 
-val init : unit -> wall
-(** Make the vault; to be called before anything is read.  What is not [true] the
-    system did not allow (keys are wiped all the same).  An earlier vault is
-    ended. *)
+val wall : unit -> wall
+(** What is not [true] the system did not allow (keys are wiped all the same).
+    Waits until the vault is there, which takes some milliseconds. *)
 
 val end_vault : unit -> unit
 (** End the vault with all keys; nothing here can be used any more. *)

@@ -21,9 +21,17 @@
 #include "base/secret.h"
 #include "vault/nursery.h"
 
+/* The ends of the way to a vault, and of what it says of itself. */
+struct ends {
+  int way[2], told[2];
+};
+
 struct nursery {
   pid_t pid;
   int fd;
+  pid_t first;             /* the first vault, or -1: it has ended */
+  struct ends ends;        /* of it */
+  bool is_first;           /* it was not taken yet */
 };
 
 /* Between the program and the nursery, which trust each other. */
@@ -155,31 +163,39 @@ close_from (int fd)
 #endif
 }
 
-/* Keep one descriptor of all, as number 3.  Standard error is that of libraries
- * that abort; a disk must not write to the terminal through it.  Sanitizers need
- * it.
+/* The descriptors that a process of ours has, beside the standard ones: the way to
+ * the program or the nursery, and where a vault says of what kind it is.
+ */
+enum { WAY_FD = 3, TOLD_FD };
+
+/* Keep these, told only if it is not -1, and nothing else.  Standard error is that
+ * of libraries that abort; a disk must not write to the terminal through it.
+ * Sanitizers need it.
  */
 static int
-keep_only (int fd)
+keep_only (int way, int told)
 {
-  int null = open ("/dev/null", O_RDWR);
+  const int null = open ("/dev/null", O_RDWR);
+  /* Out of the way of the numbers that they get. */
+  const int w = fcntl (way, F_DUPFD, TOLD_FD + 1);
+  const int t = told == -1 ? -1 : fcntl (told, F_DUPFD, TOLD_FD + 1);
 
-  if (null == -1 || dup2 (null, STDIN_FILENO) == -1 ||
+  if (null == -1 || w == -1 || dup2 (null, STDIN_FILENO) == -1 ||
       dup2 (null, STDOUT_FILENO) == -1)
     return -1;
 #ifndef __SANITIZE_ADDRESS__
   if (dup2 (null, STDERR_FILENO) == -1)
     return -1;
 #endif
-  if (fd != 3 && dup2 (fd, 3) == -1)
+  if (dup2 (w, WAY_FD) == -1 || (t >= 0 && dup2 (t, TOLD_FD) == -1))
     return -1;
-  close_from (4);
-  return fcntl (3, F_SETFD, FD_CLOEXEC) == -1 ? -1 : 3;
+  close_from (t >= 0 ? TOLD_FD + 1 : TOLD_FD);
+  return 0;
 }
 
 /* In a vault: build the wall, say so, work, end. */
 static void
-be_vault (int fd, int told, nursery_work_fn work, bool walled)
+be_vault (nursery_work_fn work, bool walled)
 {
   struct report report = { .pid = getpid () };
   int r;
@@ -191,59 +207,76 @@ be_vault (int fd, int told, nursery_work_fn work, bool walled)
   if (r != -1 && walled)
     r = wall_close (&report.wall);
   report.code = r == -1 ? errno : 0;
-  if (again (put, told, &report, sizeof report) != sizeof report || r == -1)
+  if (again (put, TOLD_FD, &report, sizeof report) != sizeof report ||
+      r == -1)
     _exit (1);
-  close (told);
-  work (fd, NULL);
+  close (TOLD_FD);
+  work (WAY_FD, NULL);
   _exit (0);
 }
 
-/* In the nursery: fork a vault, and hand on what it says of its wall. */
 static void
-fork_vault (nursery_work_fn work, bool walled, struct report *report, int *fd)
+close_ends (struct ends *ends, int which)
 {
-  int ends[2], told[2];
+  close (ends->way[which]);
+  close (ends->told[which]);
+}
 
-  report->pid = -1;
-  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
-    report->code = errno;
-    return;
+/* Fork a vault.  prepared: libraries have been prepared before.  Returns its
+ * number, and our ends are open; or -1, and none is.
+ */
+static pid_t
+fork_vault (struct ends *ends, nursery_work_fn work, bool walled,
+            bool prepared)
+{
+  pid_t pid;
+
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends->way) == -1)
+    return -1;
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+                  ends->told) == -1) {
+    close (ends->way[OURS]);
+    close (ends->way[THEIRS]);
+    return -1;
   }
-  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, told) == 0) {
-    report->pid = fork ();
-    report->code = errno;
-    if (report->pid == 0) {
-      close (3);                /* the way to the program */
-      close (ends[OURS]);
-      close (told[OURS]);
-      prctl (PR_SET_PDEATHSIG, SIGKILL);
-      be_vault (ends[THEIRS], told[THEIRS], work, walled);
-    }
-    close (told[THEIRS]);
-    if (report->pid > 0 &&
-        again (get, told[OURS], report, sizeof *report) != sizeof *report)
-      report->code = EIO;
-    close (told[OURS]);
+  pid = fork ();
+  if (pid == 0) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    forget_signals ();
+    if (keep_only (ends->way[THEIRS], ends->told[THEIRS]) == -1)
+      _exit (1);
+    if (!prepared)
+      wall_prepare ();
+    be_vault (work, walled);
   }
-  close (ends[THEIRS]);
-  *fd = ends[OURS];
+  close_ends (ends, THEIRS);
+  if (pid == -1)
+    close_ends (ends, OURS);
+  return pid;
+}
+
+/* What a vault says of itself when it is ready. */
+static void
+hear_vault (struct ends *ends, pid_t pid, struct report *report)
+{
+  if (again (get, ends->told[OURS], report, sizeof *report) != sizeof *report)
+    report->code = EIO;
+  close (ends->told[OURS]);
+  report->pid = pid;
 }
 
 /* In the nursery.  Its end is that of the program. */
 static void
-be_nursery (int fd, nursery_work_fn work, bool walled)
+be_nursery (nursery_work_fn work, bool walled)
 {
   struct order order;
   struct report report;
+  struct ends ends;
+  bool prepared = false;
   int none, vault;
 
   prctl (PR_SET_NAME, "nbde-nursery");
-  forget_signals ();
-  fd = keep_only (fd);
-  if (fd == -1)
-    _exit (1);
-  wall_prepare ();
-  while (recv_with (fd, &order, sizeof order, &none) == 0) {
+  while (recv_with (WAY_FD, &order, sizeof order, &none) == 0) {
     memset (&report, 0, sizeof report);
     vault = -1;
     if (order.end > 0) {
@@ -251,9 +284,18 @@ be_nursery (int fd, nursery_work_fn work, bool walled)
       while (waitpid (order.end, &report.code, 0) == -1 && errno == EINTR)
         ;
     }
-    else
-      fork_vault (work, walled, &report, &vault);
-    if (send_with (fd, &report, sizeof report, vault) == -1)
+    else {
+      if (!prepared)
+        wall_prepare ();
+      prepared = true;
+      report.pid = fork_vault (&ends, work, walled, true);
+      report.code = errno;
+      if (report.pid > 0) {
+        vault = ends.way[OURS];
+        hear_vault (&ends, report.pid, &report);
+      }
+    }
+    if (send_with (WAY_FD, &report, sizeof report, vault) == -1)
       break;
     if (vault >= 0)
       close (vault);
@@ -261,6 +303,9 @@ be_nursery (int fd, nursery_work_fn work, bool walled)
   _exit (0);
 }
 
+/* The first vault is forked by the program itself, which is as empty as the
+ * nursery then: it is ready a fork earlier.
+ */
 struct nursery *
 nursery_new (nursery_work_fn work, bool walled, struct clevis_error *err)
 {
@@ -274,28 +319,38 @@ nursery_new (nursery_work_fn work, bool walled, struct clevis_error *err)
     return NULL;
   }
   nursery->fd = ends[OURS];
-  nursery->pid = fork ();
+  nursery->first = fork_vault (&nursery->ends, work, walled, false);
+  nursery->pid = nursery->first == -1 ? -1 : fork ();
   if (nursery->pid == 0) {
     prctl (PR_SET_PDEATHSIG, SIGKILL);
-    be_nursery (ends[THEIRS], work, walled);
+    forget_signals ();
+    if (keep_only (ends[THEIRS], -1) == -1)
+      _exit (1);
+    be_nursery (work, walled);
   }
   close (ends[THEIRS]);
   if (nursery->pid == -1) {
     clevis_error_errno (err, errno, _("the vault cannot be made"));
-    close (nursery->fd);
-    free (nursery);
+    nursery_free (nursery);
     return NULL;
   }
+  nursery->is_first = true;
   return nursery;
 }
 
+/* Take the first vault, or have the nursery fork another one. */
 static int
-give_order (struct nursery *nursery, pid_t end, struct report *report,
-            int *fd)
+get_vault (struct nursery *nursery, struct report *report, int *fd)
 {
-  struct order order = { .end = end };
+  struct order order = { .end = 0 };
 
-  errno = EPIPE;
+  *fd = -1;
+  if (nursery->is_first) {
+    nursery->is_first = false;
+    hear_vault (&nursery->ends, nursery->first, report);
+    *fd = nursery->ends.way[OURS];
+    return 0;
+  }
   return send_with (nursery->fd, &order, sizeof order, -1) == 0 &&
     recv_with (nursery->fd, report, sizeof *report, fd) == 0 ? 0 : -1;
 }
@@ -304,28 +359,43 @@ int
 nursery_fork (struct nursery *nursery, pid_t *pid, int *fd,
               struct wall *wall, struct clevis_error *err)
 {
-  struct report report;
+  struct report report = { .pid = -1, .code = EPIPE };
 
-  if (give_order (nursery, 0, &report, fd) == -1)
-    return clevis_error_errno (err, errno, _("the vault cannot be made"));
-  if (report.pid == -1 || report.code != 0 || *fd == -1) {
-    if (*fd >= 0)
-      close (*fd);
-    return clevis_error_errno (err, report.code,
-                               _("the vault cannot be made"));
+  if (get_vault (nursery, &report, fd) == 0 && report.pid > 0 &&
+      report.code == 0 && *fd >= 0) {
+    *pid = report.pid;
+    *wall = report.wall;
+    return 0;
   }
-  *pid = report.pid;
-  *wall = report.wall;
-  return 0;
+  if (*fd >= 0)
+    close (*fd);
+  return clevis_error_errno (err, report.code, _("the vault cannot be made"));
+}
+
+static int
+end_first (struct nursery *nursery)
+{
+  int status = 0;
+
+  kill (nursery->first, SIGKILL);
+  while (waitpid (nursery->first, &status, 0) == -1 && errno == EINTR)
+    ;
+  nursery->first = -1;
+  return status;
 }
 
 int
 nursery_end (struct nursery *nursery, pid_t pid)
 {
+  struct order order = { .end = pid };
   struct report report = { .code = 0 };
   int fd;
 
-  return give_order (nursery, pid, &report, &fd) == 0 ? report.code : 0;
+  if (pid == nursery->first)
+    return end_first (nursery);
+  return send_with (nursery->fd, &order, sizeof order, -1) == 0 &&
+    recv_with (nursery->fd, &report, sizeof report, &fd) == 0
+    ? report.code : 0;
 }
 
 void
@@ -334,7 +404,12 @@ nursery_free (struct nursery *nursery)
   if (nursery == NULL)
     return;
   close (nursery->fd);
-  while (waitpid (nursery->pid, NULL, 0) == -1 && errno == EINTR)
+  if (nursery->is_first)
+    close_ends (&nursery->ends, OURS);
+  if (nursery->first > 0)
+    end_first (nursery);
+  while (nursery->pid > 0 && waitpid (nursery->pid, NULL, 0) == -1 &&
+         errno == EINTR)
     ;
   free (nursery);
 }

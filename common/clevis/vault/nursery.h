@@ -21,13 +21,14 @@ struct nursery;
  */
 typedef void (*nursery_work_fn) (int fd, void *opaque);
 
-/* Fork the nursery.  Without a wall (which is for valgrind) vaults are only
+/* Fork the nursery, and the first vault.  Without a wall (which is for valgrind) vaults are only
  * processes.  Returns NULL with CLEVIS_ERR_SYSTEM.
  */
 extern struct nursery *nursery_new (nursery_work_fn work, bool walled,
                                     struct clevis_error *err);
 
-/* Fork a vault.
+/* Fork a vault and wait until its wall stands.  The first one has been there since
+ * nursery_new, while the program did something else.
  *
  *   pid, fd  its number, and our end of the channel to it
  *   wall     what of the wall stands

@@ -44,17 +44,16 @@ vault_new (bool walled, struct clevis_error *err)
   v->ch.fd = -1;
   v->ch.last = &v->ch.first;
   v->nursery = nursery_new (inside_work, walled, err);
-  if (v->nursery == NULL || start (v, err) == -1) {
-    vault_free (v);
-    return NULL;
-  }
-  return v;
+  if (v->nursery)
+    return v;
+  vault_free (v);
+  return NULL;
 }
 
 const struct wall *
-vault_wall (const struct vault *v)
+vault_wall (struct vault *v, struct clevis_error *err)
 {
-  return &v->wall;
+  return vault_ready (v, err) == -1 ? NULL : &v->wall;
 }
 
 void

@@ -40,7 +40,8 @@ struct vault_run;
 extern struct vault *vault_new (bool walled, struct clevis_error *err);
 
 /* What of the wall stands. */
-extern const struct wall *vault_wall (const struct vault *v);
+extern const struct wall *vault_wall (struct vault *v,
+                                      struct clevis_error *err);
 
 /* End it, at once, with all that is in it.  Objects of it that are left may only be
  * freed.  v may be NULL.

@@ -30,10 +30,8 @@
 
 #include "base/cleanups.h"
 #include "exchange/exchange.h"
-#include "tang/keydir.h"
-#include "tang/offline.h"
-#include "tang/servers.h"
 #include "exchange/preflight.h"
+#include "vault/vault.h"
 
 enum {
   EXIT_LOCKED = 2,
@@ -64,9 +62,8 @@ static const struct option long_options[] = {
 };
 
 struct options {
+  struct vault *vault;
   struct policy *policy;
-  struct keydir *keydir;
-  struct offline *offline;
   const char *export, *import, *state;
   bool preflight, probe;
 };
@@ -117,8 +114,7 @@ set_option (struct options *o, int c, char *arg)
   case 'r': s->retries = atoi (arg); break;
   case 'p': s->parallel = atoi (arg); break;
   case 'D':
-    o->keydir = keydir_open (arg, &err);
-    r = o->keydir ? 0 : -1;
+    r = vault_use_keydir (o->vault, arg, &err);
     break;
   case 'e': o->export = arg; break;
   case 'i': o->import = arg; break;
@@ -140,32 +136,33 @@ set_offline (struct options *o)
     return;
   if (o->state == NULL)
     error (EXIT_FAILURE, 0, "--state is needed");
-  o->offline = o->export ? offline_export (&err)
-    : offline_import (o->state, o->import, &err);
-  if (o->offline == NULL)
+  if ((o->export ? vault_collect_requests (o->vault, &err)
+       : vault_use_replies (o->vault, o->state, o->import, &err)) == -1)
     die (&err);
 }
 
 /* Read a header from a file; exits if there is none. */
-static struct luks *
-read_header (const char *file)
+static struct vault_luks *
+read_header (struct vault *vault, const char *file)
 {
   CLEANUP_CLOSE int fd = open (file, O_RDONLY | O_CLOEXEC);
   CLEANUP_FREE char *buf = NULL;
   struct clevis_error err = CLEVIS_ERROR_INIT;
   struct luks_extent ext;
   enum luks_state state;
-  struct luks *luks;
+  struct vault_luks *luks;
   struct stat st;
   ssize_t r;
 
   if (fd == -1 || fstat (fd, &st) == -1)
     error (EXIT_FAILURE, errno, "%s", file);
-  luks = luks_new (file, st.st_size);
-  while ((state = luks_next (luks, &ext, &err)) == LUKS_NEED) {
+  luks = vault_luks_new (vault, file, st.st_size, &err);
+  if (luks == NULL)
+    die (&err);
+  while ((state = vault_luks_next (luks, &ext, &err)) == LUKS_NEED) {
     buf = realloc (buf, ext.length);
     r = pread (fd, buf, ext.length, ext.offset);
-    if (r == -1 || luks_supply (luks, ext.offset, buf, r, &err) == -1)
+    if (r == -1 || vault_luks_supply (luks, ext.offset, buf, r, &err) == -1)
       error (EXIT_FAILURE, errno, "%s", file);
   }
   if (state == LUKS_ERROR)
@@ -175,71 +172,77 @@ read_header (const char *file)
   return luks;
 }
 
-static void
-show_leaf (struct pin *leaf, void *opaque)
-{
-  show_error (&leaf->error);
-}
-
 /* Print the passphrase, or why there is none. */
 static int
-show_device (const struct exchange_device *d)
+show_device (struct vault_run *run, size_t i)
 {
-  size_t i;
+  const struct heard_outcome *o = vault_run_outcome (run, i);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct vault_key *key;
+  size_t j;
 
-  if (d->status == EXCHANGE_UNLOCKED) {
-    fwrite (d->key->data, 1, d->key->len, stdout);
+  if (o->status == EXCHANGE_UNLOCKED) {
+    key = vault_run_take_key (run, i);
+    fflush (stdout);
+    if (vault_key_write (key, STDOUT_FILENO, false, &err) == -1)
+      die (&err);
     putchar ('\n');
     return EXIT_SUCCESS;
   }
-  show_error (&d->error);
-  for (i = 0; i < d->nr_bindings; ++i) {
-    show_error (&d->bindings[i].error);
-    if (d->bindings[i].pin)
-      pin_foreach_leaf (d->bindings[i].pin, show_leaf, NULL);
-  }
-  return d->error.code == CLEVIS_ERR_UNREACHABLE ? EXIT_LATER : EXIT_LOCKED;
+  for (j = 0; j < o->nr_errors; ++j)
+    show_error (&o->errors[j]);
+  return o->nr_errors > 0 && o->errors[0].code == CLEVIS_ERR_UNREACHABLE
+    ? EXIT_LATER : EXIT_LOCKED;
 }
 
 static int
 write_requests (const struct options *o)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
+  size_t n;
 
-  if (offline_write (o->offline, o->export, o->state, false, &err) == -1)
+  if (vault_write_requests (o->vault, o->export, o->state, false,
+                            &err) == -1 ||
+      vault_nr_requests (o->vault, &n, &err) == -1)
     die (&err);
-  printf ("%zu requests\n", offline_count (o->offline));
+  printf ("%zu requests\n", n);
   return EXIT_SUCCESS;
 }
 
-static int
-unlock (const struct options *o, struct luks **headers, size_t n)
+/* To the end, with all headers. */
+static void
+finish (struct vault_run *run, struct vault_luks **headers, size_t n)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  const struct exchange_settings settings = {
-    .deadline = policy_get_settings (o->policy)->deadline,
-    .answers = { .keydir = o->keydir, .offline = o->offline },
-  };
-  struct exchange *ex = exchange_new (servers_new (o->policy, &err), &settings,
-                                      &err);
-  int r, status = EXIT_SUCCESS;
   size_t i;
+  int r;
 
-  if (ex == NULL)
-    die (&err);
   for (i = 0; i < n; ++i)
-    if (exchange_add (ex, headers[i], &err) == -1)
+    if (vault_run_add (run, headers[i], &err) == -1)
       die (&err);
-  while ((r = exchange_step (ex, 1000, &err)) == 1)
+  while ((r = vault_run_step (run, 1000, &err)) == 1)
     ;
   if (r == -1)
     die (&err);
+}
+
+static int
+unlock (const struct options *o, struct vault_luks **headers, size_t n)
+{
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct vault_run *run = vault_exchange_new (o->vault, o->policy, &err);
+  int r, status = EXIT_SUCCESS;
+  size_t i;
+
+  if (run == NULL)
+    die (&err);
+  finish (run, headers, n);
   for (i = 0; i < n && !o->export; ++i) {
-    r = show_device (exchange_device (ex, i));
+    r = show_device (run, i);
     if (status != EXIT_LOCKED && r != EXIT_SUCCESS)
       status = r;
   }
-  exchange_free (ex);
+  vault_run_free (run);
   return o->export ? write_requests (o) : status;
 }
 
@@ -270,45 +273,40 @@ key_name (enum preflight_key key)
 }
 
 static int
-show_preflight (const struct preflight_device *d)
+show_preflight (const struct heard_outcome *o)
 {
   size_t i;
 
-  printf ("%s\n", verdict_name (d->verdict));
-  for (i = 0; i < d->nr_leaves; ++i) {
-    const struct preflight_leaf *leaf = &d->leaves[i];
+  printf ("%s\n", verdict_name (o->status));
+  for (i = 0; i < o->nr_leaves; ++i) {
+    const struct heard_leaf *leaf = &o->leaves[i];
 
-    printf ("%s: %s, signatures %s%s%s\n", leaf->pin->path,
+    printf ("%s: %s, signatures %s%s%s\n", leaf->pin,
             key_name (leaf->key), leaf->signatures ? "good" : "not good",
             leaf->certificate_expiry ? ", expires " : "",
             leaf->certificate_expiry ? leaf->certificate_expiry : "");
-    show_error (&leaf->error);
+    if (leaf->has_failed)
+      show_error (&leaf->error);
   }
-  return d->verdict == PREFLIGHT_CLOSED ? EXIT_LOCKED : EXIT_SUCCESS;
+  return o->status == PREFLIGHT_CLOSED ? EXIT_LOCKED : EXIT_SUCCESS;
 }
 
 static int
-preflight (const struct options *o, struct luks **headers, size_t n)
+preflight (const struct options *o, struct vault_luks **headers, size_t n)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct preflight *pf = preflight_new (servers_new (o->policy, &err),
-                                        o->keydir, o->probe, &err);
-  int r, status = EXIT_SUCCESS;
+  struct vault_run *run = vault_preflight_new (o->vault, o->policy, o->probe,
+                                               &err);
+  int status = EXIT_SUCCESS;
   size_t i;
 
-  if (pf == NULL)
+  if (run == NULL)
     die (&err);
+  finish (run, headers, n);
   for (i = 0; i < n; ++i)
-    if (preflight_add (pf, headers[i], &err) == -1)
-      die (&err);
-  while ((r = preflight_step (pf, 1000, &err)) == 1)
-    ;
-  if (r == -1)
-    die (&err);
-  for (i = 0; i < n; ++i)
-    if (show_preflight (preflight_device (pf, i)) != EXIT_SUCCESS)
+    if (show_preflight (vault_run_outcome (run, i)) != EXIT_SUCCESS)
       status = EXIT_LOCKED;
-  preflight_free (pf);
+  vault_run_free (run);
   return status;
 }
 
@@ -316,11 +314,16 @@ int
 main (int argc, char *argv[])
 {
   struct options o = { .probe = true };
-  struct luks **headers;
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct vault_luks **headers;
   int c, status;
   size_t i, n;
 
-  if (secret_init () == -1 || (o.policy = policy_new ()) == NULL)
+  o.vault = vault_new (true, &err);
+  if (o.vault == NULL)
+    die (&err);
+  o.policy = policy_new ();
+  if (o.policy == NULL)
     error (EXIT_FAILURE, ENOMEM, "unlock-file");
   while ((c = getopt_long (argc, argv, "a:m:t:", long_options, NULL)) != -1)
     set_option (&o, c, optarg);
@@ -330,17 +333,14 @@ main (int argc, char *argv[])
   if (headers == NULL)
     error (EXIT_FAILURE, errno, "unlock-file");
   for (i = 0; i < n; ++i)
-    headers[i] = read_header (argv[optind + i]);
+    headers[i] = read_header (o.vault, argv[optind + i]);
   status = o.preflight ? preflight (&o, headers, n) : unlock (&o, headers, n);
   for (i = 0; i < n; ++i)
-    luks_free (headers[i]);
+    vault_luks_free (headers[i]);
   free (headers);
   policy_free (o.policy);
-  keydir_free (o.keydir);
-  offline_free (o.offline);
+  vault_free (o.vault);
   if (fclose (stdout) != 0)
     status = EXIT_FAILURE;
-  if (exchange_is_left ())
-    _exit (status);
   return status;
 }
