@@ -14,7 +14,7 @@ copy_tree ()
   local name
   mkdir "$2"
   (cd "$1" && find . -type f \
-     ! -path './.git/*' ! -path './build/*' ! -path './build-aux/*' \
+     ! -path './.git' ! -path './.git/*' ! -path './build/*' ! -path './build-aux/*' \
      ! -path './autom4te.cache/*' ! -path '*/.deps/*' ! -path '*/core*' \
      ! -path './po/locale/*' ! -path './po/*.pot-t' \
      ! -name '*.[oa]' ! -name '*.cm*' ! -name '*~' ! -name '*.log' \
