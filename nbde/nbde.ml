@@ -41,7 +41,7 @@ let depth (c : Cmdline.t) =
 
 let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; exchange; _ } = c.guest in
-  List.iter (fun (_, file) -> Appliance.check_file file) headers;
+  List.iter (fun (_, file) -> Drives.check_file file) headers;
   { Unlock.depth = depth c; policy; exchange;
     headers = Discover.headers headers;
     keys = Keys.load selectors (Guest_options.ask c.guest);
@@ -56,12 +56,11 @@ exception Keys_left of int
 
 (* One line for whatever went wrong, and what to try. *)
 let describe = function
-  | Uri.Error message | Keys.Error message | Sys_error message -> message, None
-  | Appliance.Error { message; hint } | Servers.Error { message; hint }
-  | Keyfile.Error { message; hint } -> message, hint
+  | Failure.Error { message; hint; _ } -> message, hint
   | Clevis.Error { line; hint; _ } -> line, hint
   | Guestfs.Error message ->
      sprintf (f_"libguestfs: %s") (Guestfs_error.line message), None
+  | Sys_error message -> message, None
   | Unix.Unix_error (code, call, argument) ->
      sprintf "%s %s: %s" call argument (Unix.error_message code), None
   | Keys_left bytes ->
@@ -303,12 +302,9 @@ let main () =
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
-    | Handover.Error { message; status } ->
-       Messages.error "%s" message;
-       status
     | e ->
        if Signals.received () = None then explain e;
-       1 in
+       Failure.status e in
   match Signals.received () with
   | Some signal when Background.is_back () -> quit (128 + signal)
   | Some signal ->

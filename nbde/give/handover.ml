@@ -8,8 +8,6 @@ open Printf
 
 open Gettext
 
-exception Error of { message : string; status : int }
-
 type t = {
   command : string list;
   files : (string * Unix.file_descr) list; (* by UUID of the device *)
@@ -39,8 +37,7 @@ let check_found command =
     | () -> not (Sys.is_directory path)
     | exception Unix.Unix_error _ -> false in
   let error status code =
-    raise (Error { message = sprintf "%s: %s" name (Unix.error_message code);
-                   status }) in
+    Failure.error ~status "%s: %s" name (Unix.error_message code) in
   if not (List.exists (can [Unix.X_OK]) places) then
     if List.exists (can [Unix.F_OK]) places then error 126 Unix.EACCES
     else error 127 Unix.ENOENT
@@ -131,6 +128,4 @@ let run t =
      let status = exit_status (Process.wait pid) in
      Signals.forget ();
      if reason = "" then status
-     else
-       raise (Error { message = sprintf "%s: %s" (List.hd words) reason;
-                      status })
+     else Failure.error ~status "%s: %s" (List.hd words) reason

@@ -8,10 +8,6 @@
     [/proc/self/fd/N]; no key is ever in a file of a disk, in an argument or in
     the environment. *)
 
-exception Error of { message : string; status : int }
-(** The command could not be started: 127 if there is none, else 126, as
-    shells have it. *)
-
 type t
 (** A command, and the files that it is going to inherit. *)
 
@@ -19,11 +15,13 @@ val check : string list -> unit
 (** Is this a command?  Raises {!Options.Error}. *)
 
 val check_found : string list -> unit
-(** Can this command be run, as far as one can tell before?  Raises {!Error}. *)
+(** Can this command be run, as far as one can tell before?  Raises
+    {!Failure.Error}, whose status is 127 if there is none, else 126, as shells
+    have it. *)
 
 val prepare : string list -> Types.findings -> t
 (** Put the keys into memory.  They need not live on.  Raises
-    {!Keyfile.Error} if a key cannot be handed over. *)
+    {!Failure.Error} if a key cannot be handed over. *)
 
 val words : string list -> (string * int) list -> string list
 (** The words of the command for the keys with these UUIDs in these file
@@ -33,4 +31,4 @@ val words : string list -> (string * int) list -> string list
 val run : t -> int
 (** Wait for its end; 128 and the number of the signal if a signal ended it.
     Signals that would end this program are passed on to it.  Raises
-    {!Error}. *)
+    {!Failure.Error} if the command could not be started, as {!check_found}. *)

@@ -8,11 +8,6 @@ open Printf
 
 open Gettext
 
-exception Error of { message : string; hint : string option }
-
-let error ?hint fmt =
-  ksprintf (fun message -> raise (Error { message; hint })) fmt
-
 type entry = {
   device : string;
   kind : Types.kind;
@@ -54,7 +49,7 @@ let write_lines ~instead fd entries =
   (match missing with
    | [] -> ()
    | { device; _ } :: _ ->
-      error
+      Failure.error
         ~hint:(sprintf (f_"Give its key by --key %s:file:FILE, or use %s, \
                            which can do without it.") device instead)
         (f_"%s has no key, so the lines of the keys after it would be taken \
@@ -186,8 +181,9 @@ let check_carried format { device; key; _ } =
         | _ ->
            sprintf (f_"; use --output-keys-format %s")
              (String.concat "|" (List.map (fun other -> other.name) others)) in
-      error (f_"the key of %s contains %s, which the format '%s' cannot \
-                carry%s") device what format.name advice in
+      Failure.error
+        (f_"the key of %s contains %s, which the format '%s' cannot carry%s")
+        device what format.name advice in
   List.iter check special_bytes
 
 let exists file =
@@ -195,7 +191,7 @@ let exists file =
   | stat -> Some stat.st_kind
   | exception Unix.Unix_error (Unix.ENOENT, _, _) -> None
   | exception Unix.Unix_error (code, _, _) ->
-     error "%s: %s" file (Unix.error_message code)
+     Failure.of_code file code
 
 let is_number name =
   name <> "" && String.for_all (fun c -> c >= '0' && c <= '9') name
@@ -206,23 +202,24 @@ let is_key_folder folder =
   | names -> Array.for_all is_number names
   | exception Sys_error _ -> false
 
-let refuse_existing file = error (f_"%s: exists (--force replaces it)") file
+let refuse_existing file =
+  Failure.error (f_"%s: exists (--force replaces it)") file
 
 let check_existing_file ~force file =
   match exists file with
   | None -> ()
   | Some Unix.S_REG when force -> ()
   | Some Unix.S_REG -> refuse_existing file
-  | Some _ -> error (f_"%s: exists and is not a regular file") file
+  | Some _ -> Failure.error (f_"%s: exists and is not a regular file") file
 
 let check_existing_folder ~force folder =
   match exists folder with
   | None -> ()
   | Some Unix.S_DIR when not (is_key_folder folder) ->
-     error (f_"%s: exists and is not a folder of keys") folder
+     Failure.error (f_"%s: exists and is not a folder of keys") folder
   | Some Unix.S_DIR when force -> ()
   | Some Unix.S_DIR -> refuse_existing folder
-  | Some _ -> error (f_"%s: exists and is not a folder") folder
+  | Some _ -> Failure.error (f_"%s: exists and is not a folder") folder
 
 let folder_of_arguments file = file ^ ".d"
 
@@ -239,17 +236,17 @@ let check_target target =
     (match target.format.shape with
      | One_file _ -> ()
      | Folder | Arguments ->
-        error (f_"the format '%s' cannot be written to standard output")
+        Failure.error (f_"the format '%s' cannot be written to standard output")
           target.format.name);
     if Unix.isatty Unix.stdout then
-      error (f_"keys are not written to a terminal")
+      Failure.error (f_"keys are not written to a terminal")
   )
   else (
     check_existing target;
     let dir = Filename.dirname target.file in
     try Unix.access dir [Unix.W_OK; Unix.X_OK]
     with Unix.Unix_error (code, _, _) ->
-      error "%s: %s" target.file (Unix.error_message code)
+      Failure.of_code target.file code
   )
 
 let sync_directory dir =
@@ -326,12 +323,14 @@ let write_folder ~force folder distinct =
 (* A selector has no way to quote anything. *)
 let check_path path =
   if String.contains path ':' || String.contains path '\n' then
-    error (f_"%s has a ':' or a newline, which no --key can name; use another \
-              FILE or --output-keys-format dir") path
+    Failure.error
+      (f_"%s has a ':' or a newline, which no --key can name; use another FILE \
+          or --output-keys-format dir") path
 
 let check_uuid { device; uuid; _ } =
   if not (Types.is_uuid uuid) then
-    error (f_"%s: its UUID is none, so that --key cannot name it") device
+    Failure.error (f_"%s: its UUID is none, so that --key cannot name it")
+      device
 
 let write_arguments ~force file entries =
   let folder = Files.absolute (folder_of_arguments file) in
@@ -349,23 +348,24 @@ let write_arguments ~force file entries =
     raise e
 
 let write { file; format; force } entries =
+  let not_written reason =
+    sprintf (f_"%s was not written: %s")
+      (if file = "-" then s_"standard output" else file) reason in
   try
-    if List.for_all (fun entry -> Option.is_none entry.key) entries then
-      error (f_"there is no key");
-    List.iter (check_carried format) entries;
-    match format.shape with
-    | Folder -> write_folder ~force file (snd (numbered entries))
-    | Arguments -> write_arguments ~force file entries
-    | One_file write when file = "-" -> write Unix.stdout entries
-    | One_file write -> write_file ~force file (fun fd -> write fd entries)
+    Failure.within not_written (fun () ->
+      if List.for_all (fun entry -> Option.is_none entry.key) entries then
+        Failure.error (f_"there is no key");
+      List.iter (check_carried format) entries;
+      match format.shape with
+      | Folder -> write_folder ~force file (snd (numbered entries))
+      | Arguments -> write_arguments ~force file entries
+      | One_file write when file = "-" -> write Unix.stdout entries
+      | One_file write -> write_file ~force file (fun fd -> write fd entries))
   with
-  | Error { message; hint } ->
-     error ?hint (f_"%s was not written: %s")
-       (if file = "-" then s_"standard output" else file) message
   | Unix.Unix_error (code, _, _) ->
      Signals.check ();
-     error "%s: %s" file (Unix.error_message code)
-  | Sys_error message -> error "%s" message
+     Failure.of_code file code
+  | Sys_error message -> Failure.error "%s" message
 
 let entries { Types.outcomes; refused } =
   let of_outcome (outcome : Types.outcome) =

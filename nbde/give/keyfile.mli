@@ -4,8 +4,6 @@
 
 (** [--output-keys]: write the recovered keys for another program. *)
 
-exception Error of { message : string; hint : string option }
-
 (** A device and its key, if it was recovered. *)
 type entry = {
   device : string;
@@ -18,7 +16,7 @@ type entry = {
 (** What is written. *)
 type shape =
   | One_file of (Unix.file_descr -> entry list -> unit)
-      (** Raises {!Error} before anything is written. *)
+      (** Raises {!Failure.Error} before anything is written. *)
   | Folder                      (** of one file for each different key *)
   | Arguments                   (** a file of arguments that name the files of
                                     a folder beside it *)
@@ -34,15 +32,15 @@ type format = {
 val lines : format
 
 val write_lines : instead:string -> Unix.file_descr -> entry list -> unit
-(** In the format [lines].  Raises {!Error} before anything is written;
+(** In the format [lines].  Raises {!Failure.Error} before anything is written;
     [instead] is what a hint then names that needs no key of every device. *)
 
 val check_carried : format -> entry -> unit
 (** Can the key of an entry, if it has one, be written so?  Raises
-    {!Error}. *)
+    {!Failure.Error}. *)
 
 val check_uuid : entry -> unit
-(** Can [--key UUID:file:FILE] name this device?  Raises {!Error}. *)
+(** Can [--key UUID:file:FILE] name this device?  Raises {!Failure.Error}. *)
 
 val formats : format list
 (** The first is the default. *)
@@ -55,11 +53,11 @@ type target = {
 
 val check_target : target -> unit
 (** Could it be written?  To be asked before time is spent on a launch.
-    Raises {!Error}. *)
+    Raises {!Failure.Error}. *)
 
 val write : target -> entry list -> unit
 (** Write all or nothing: the file appears complete, readable only by its owner,
-    and on disk, or not at all.  Raises {!Error}. *)
+    and on disk, or not at all.  Raises {!Failure.Error}. *)
 
 val entries : Types.findings -> entry list
 (** In the order of the findings, headers that were refused last. *)

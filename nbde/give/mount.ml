@@ -27,22 +27,19 @@ type start =
 
 let janitor session = session.janitor
 
-let fail ?hint name code =
-  Appliance.error ?hint "%s: %s" name (Unix.error_message code)
-
 (* libfuse says less, and only after a launch. *)
 let check_directory name =
   (try
      let directory = Unix.realpath name in
      if (Unix.stat directory).st_kind <> Unix.S_DIR then
-       Appliance.error (f_"%s: is not a directory") name;
+       Failure.error (f_"%s: is not a directory") name;
      if Sys.readdir directory <> [| |] then
-       Appliance.error (f_"%s: is not empty") name;
+       Failure.error (f_"%s: is not empty") name;
      Unix.access directory [Unix.W_OK; Unix.X_OK];
      directory
    with
-   | Unix.Unix_error (code, _, _) -> fail name code
-   | Sys_error message -> Appliance.error "%s" message)
+   | Unix.Unix_error (code, _, _) -> Failure.of_code name code
+   | Sys_error message -> Failure.error "%s" message)
 
 let fuse_device = "/dev/fuse"
 
@@ -50,18 +47,15 @@ let check_fuse () =
   match Unix.openfile fuse_device [Unix.O_RDWR; Unix.O_CLOEXEC] 0 with
   | device -> Unix.close device
   | exception Unix.Unix_error (code, _, _) ->
-     fail fuse_device code
+     Failure.of_code fuse_device code
        ~hint:(s_"FUSE is needed to mount: is the kernel's module fuse loaded \
                  (modprobe fuse)?")
-
-let in_pid_file f =
-  try f () with Pidfile.Error message -> Appliance.error "%s" message
 
 let check settings =
   let directory = check_directory settings.directory in
   check_fuse ();
   let pid_file = Option.map Files.absolute settings.pid_file in
-  in_pid_file (fun () -> Option.iter Pidfile.check pid_file);
+  Option.iter Pidfile.check pid_file;
   { settings with directory; pid_file }
 
 let session settings background =
@@ -77,7 +71,7 @@ let start settings =
     | Front (Interrupted signal) -> raise (Signals.Interrupted signal)
     | Front Died ->
        Signals.check ();
-       Appliance.error (f_"the process in the background was killed")
+       Failure.error (f_"the process in the background was killed")
 
 let mount { settings = { places; writable; directory; _ }; _ } g findings =
   Messages.message (f_"Mounting the guest on %s") directory;
@@ -88,8 +82,7 @@ let mount { settings = { places; writable; directory; _ }; _ } g findings =
 let write_pid_file { janitor; _ } file =
   let pid = Unix.getpid () in
   Janitor.remove_pid_file janitor file pid;
-  in_pid_file (fun () ->
-    Pidfile.write ~made:(Janitor.remove janitor) file pid)
+  Pidfile.write ~made:(Janitor.remove janitor) file pid
 
 let fuse_options settings =
   (* The guest's set-user-ID programs and devices are not this host's.  The
@@ -111,7 +104,7 @@ let close (g : Guestfs.guestfs) ~writable =
   (match g#ping_daemon () with
    | () -> ()
    | exception Guestfs.Error message ->
-      Appliance.error ?hint:(if writable then Some lost else None)
+      Failure.error ?hint:(if writable then Some lost else None)
         (f_"the appliance has died: %s") (Guestfs_error.line message));
   try
     if writable then (
@@ -120,7 +113,7 @@ let close (g : Guestfs.guestfs) ~writable =
     );
     Appliance.shutdown g
   with Guestfs.Error message ->
-    Appliance.error ?hint:(if writable then Some lost else None)
+    Failure.error ?hint:(if writable then Some lost else None)
       (f_"the appliance did not end well: %s") (Guestfs_error.line message)
 
 let run_mount session g ~before ~status =
@@ -152,7 +145,7 @@ let serve session (g : Guestfs.guestfs) ~status =
   close g ~writable;
   match error with
   | Some message when not by_signal ->
-     Appliance.error (f_"the mount has failed: %s")
+     Failure.error (f_"the mount has failed: %s")
        (Guestfs_error.line message)
   | Some _ | None -> ()
 

@@ -28,17 +28,17 @@ type start =
 val start : settings -> start
 (** Check what can be checked before a launch, go to the background if that is
     wanted.  Before there are threads, children or secrets.  Raises
-    [Appliance.Error], {!Signals.Interrupted}. *)
+    {!Failure.Error}, {!Signals.Interrupted}. *)
 
 val janitor : session -> Janitor.t
 
 val mount : session -> Guestfs.guestfs -> Types.findings -> unit
-(** In the appliance.  Raises [Appliance.Error]. *)
+(** In the appliance.  Raises {!Failure.Error}. *)
 
 val serve : session -> Guestfs.guestfs -> status:int -> unit
 (** Tell the process in the foreground to end with this status, and serve the
     mount until it is unmounted, a signal comes or the appliance dies.  Ends
-    the appliance.  Raises [Appliance.Error] if it did not end well, so that
+    the appliance.  Raises {!Failure.Error} if it did not end well, so that
     something that was written may be lost. *)
 
 val finish : session -> unit

@@ -23,7 +23,6 @@ let () =
     ["a{keys}"; "{stdin}x"];
   Testing.equal "no key" (Testing.list Fun.id) ["a"]
     (Handover.words ["a"] []);
-  Testing.raises "no command"
-    (function Options.Error _ -> true | _ -> false)
+  Testing.refuses "no command" "option --run needs a command after '--'"
     (fun () -> Handover.check ["{stdin}"; "cat"]);
   Testing.finish ()

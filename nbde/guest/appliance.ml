@@ -17,11 +17,6 @@ type settings = {
   trace : bool;
 }
 
-exception Error = Failure.Error
-
-let error = Failure.error
-let check_file = Drives.check_file
-
 let check_guest settings guest =
   Drives.check ~writable:settings.writable guest
 
@@ -39,8 +34,7 @@ let make_folder (g : Guestfs.guestfs) =
       Files.make_folder ~parent:(g#get_tmpdir ()) ~prefix:(Package.name ^ "-") in
     if Unix.geteuid () = 0 && by_libvirt g then Unix.chmod folder 0o711;
     folder
-  with Unix.Unix_error (code, _, folder) ->
-    error "%s: %s" folder (Unix.error_message code)
+  with Unix.Unix_error (code, _, folder) -> Failure.of_code folder code
 
 let remove_folder folder =
   Files.remove folder;
@@ -104,7 +98,7 @@ let launch (g : Guestfs.guestfs) folder =
     let last =
       Option.fold ~none:"" ~some:(fun line -> ": " ^ line)
         (Console.last_line console) in
-    error ~hint:(no_launch_hint g)
+    Failure.error ~hint:(no_launch_hint g)
       (f_"the appliance did not start: %s%s (-v -x shows more)")
       (Guestfs_error.line message) last
 
@@ -149,7 +143,8 @@ let launched ~janitor ~lasting settings guest f =
   Signals.spare_children false;
   let g =
     try new Guestfs.guestfs ()
-    with Guestfs.Error message -> error "%s" (Guestfs_error.line message) in
+    with Guestfs.Error message ->
+      Failure.error "%s" (Guestfs_error.line message) in
   let folder =
     try make_folder g
     with e ->
@@ -191,7 +186,7 @@ let rec with_launched ~janitor ~lasting settings guest f =
        with_launched ~janitor ~lasting settings guest f)
   | Too_small need ->
      (match Memory.missing need ~available:(Memory.available ()) with
-      | Some (message, hint) -> error ~hint "%s" message
+      | Some (message, hint) -> Failure.error ~hint "%s" message
       | None -> ());
      Messages.message (f_"%s: starting again with %d MiB") (Memory.reason need)
        need.memsize;

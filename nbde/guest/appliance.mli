@@ -13,18 +13,8 @@ type settings = {
   trace : bool;
 }
 
-exception Error of { message : string; hint : string option }
-(** A disk that cannot be used, or the launch failed. *)
-
-val error : ?hint:string -> ('a, unit, string, 'b) format4 -> 'a
-(** Raises {!Error}. *)
-
-val check_file : ?writable:bool -> string -> unit
-(** Is it a file or block device that can be read (and written), and not empty?
-    Raises {!Error}. *)
-
 val check_guest : settings -> Types.guest -> unit
-(** Can these files be disks?  Raises {!Error} before time is spent on a
+(** Can these files be disks?  Raises {!Failure.Error} before time is spent on a
     launch. *)
 
 exception Too_small of Memory.need
@@ -38,7 +28,7 @@ val with_launched :
     If it is [lasting], ^C at the terminal that it was started from does not end
     the appliance.  If the function
     raises {!Too_small}, all this is done again with the memory that is needed,
-    if the host has that.  Raises {!Error}, {!Signals.Interrupted}. *)
+    if the host has that.  Raises {!Failure.Error}, {!Signals.Interrupted}. *)
 
 val child : Guestfs.guestfs -> int option
 (** The process ID of the appliance, if it is a child of this process. *)

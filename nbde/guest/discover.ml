@@ -4,8 +4,6 @@
  * Find the LUKS devices of a guest.
  *)
 
-open Printf
-
 open Gettext
 open Types
 
@@ -130,10 +128,7 @@ let read_at fd offset length =
 (* A detached header, which is a file of this host. *)
 let read_detached (g : Guestfs.guestfs) headers (kind, name) file =
   let fail reason =
-    raise (Appliance.Error {
-      message = sprintf (f_"header of %s: %s: %s") name file reason;
-      hint = None;
-    }) in
+    Failure.error (f_"header of %s: %s: %s") name file reason in
   try
     let fd = Unix.openfile file [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
     Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->

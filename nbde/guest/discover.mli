@@ -30,7 +30,7 @@ val scan :
     that cannot be read, is a warning, and the search goes on.  [opened] are the
     names that LUKS devices were opened by, the newest first.
     Raises [Guestfs.Error] if the appliance does not answer any more,
-    [Appliance.Error] if there is no header in such a file. *)
+    {!Failure.Error} if there is no header in such a file. *)
 
 val was_seen : seen -> string -> bool
 

@@ -231,11 +231,12 @@ let look ~writable { name; uri } =
     parse ~path_of_volume:(path_of_volume connection)
       (Libvirt.Domain.get_xml_desc domain))
 
+let in_domain domain reason =
+  sprintf (f_"domain %s: %s") (text domain) reason
+
 let find ~writable domain =
-  let fail ?hint reason =
-    Failure.error ?hint (f_"domain %s: %s") (text domain) reason in
-  match look ~writable domain with
-  | { disks = []; _ } -> fail (s_"has no disk")
-  | found -> found
-  | exception Failure.Error { message; hint } -> fail ?hint message
-  | exception Libvirt.Virterror error -> fail (words error)
+  Failure.within (in_domain domain) (fun () ->
+    match look ~writable domain with
+    | { disks = []; _ } -> Failure.error (f_"has no disk")
+    | found -> found
+    | exception Libvirt.Virterror error -> Failure.error "%s" (words error))

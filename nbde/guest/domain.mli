@@ -16,8 +16,9 @@ val find : writable:bool -> Types.domain -> t
     the guest may only read are left out.  A guest that runs is not [writable].
     Raises {!Failure.Error}. *)
 
-val text : Types.domain -> string
-(** For messages: its name and, if one was given, the URI. *)
+val in_domain : Types.domain -> string -> string
+(** A message about the disks of a domain, with its name and, if one was given,
+    the URI. *)
 
 val parse : path_of_volume:(pool:string -> string -> string) -> string -> t
 (** Of the XML of a domain, see libvirt.org/formatdomain.html.  A disk without a

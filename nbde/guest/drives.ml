@@ -10,7 +10,7 @@ open Gettext
 open Types
 
 let check_file ?(writable = false) name =
-  let fail code = Failure.error "%s: %s" name (Unix.error_message code) in
+  let fail code = Failure.of_code name code in
   let stat =
     try Unix.LargeFile.stat name with Unix.Unix_error (code, _, _) -> fail code
   in
@@ -195,8 +195,6 @@ let add (g : Guestfs.guestfs) ~folder ~writable guest =
   | Domain domain ->
      let { Domain.disks; settings } = Domain.find ~writable domain in
      List.iter (fun (name, value) -> g#set_backend_setting name value) settings;
-     try
+     Failure.within (Domain.in_domain domain) (fun () ->
        List.iter (check_disk ~writable) disks;
-       add_disks g ~folder ~writable disks
-     with Failure.Error { message; hint } ->
-       Failure.error ?hint (f_"domain %s: %s") (Domain.text domain) message
+       add_disks g ~folder ~writable disks)

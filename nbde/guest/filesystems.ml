@@ -217,9 +217,9 @@ let of_guest (g : Guestfs.guestfs) findings =
   | [] ->
      (match filesystem_names g with
       | [] ->
-         Appliance.error (f_"there is no filesystem that could be mounted")
+         Failure.error (f_"there is no filesystem that could be mounted")
       | names ->
-         Appliance.error
+         Failure.error
            (f_"no operating system was found, so it is not known what to \
                mount: use -m with one or more of %s")
            (String.concat ", " names))
@@ -229,7 +229,7 @@ let of_guest (g : Guestfs.guestfs) findings =
        | "unknown" | "" -> root
        | product -> sprintf "%s (%s)" root product
        | exception Guestfs.Error _ -> root in
-     Appliance.error
+     Failure.error
        (f_"there are %d operating systems: use -m with the filesystems of one \
            of them, %s")
        (List.length roots) (String.concat ", " (List.map name roots))
@@ -268,7 +268,7 @@ let mount (g : Guestfs.guestfs) ~writable places =
           mountpoint device reason
       else (
         g#umount_all ();
-        Appliance.error ~hint:choose
+        Failure.error ~hint:choose
           (f_"nothing was mounted, since %s cannot be mounted on %s: %s")
           device mountpoint reason
       ))

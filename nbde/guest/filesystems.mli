@@ -21,12 +21,12 @@ val places : Guestfs.guestfs -> Types.findings -> string -> place list
     Nothing may be mounted, and nothing is mounted afterwards. *)
 
 val of_guest : Guestfs.guestfs -> Types.findings -> place list
-(** {!places} of the only operating system.  Raises [Appliance.Error] if there is
-    not exactly one. *)
+(** {!places} of the only operating system.  Raises {!Failure.Error} if there
+    is not exactly one. *)
 
 val mount : Guestfs.guestfs -> writable:bool -> place list -> unit
 (** In the appliance: all or none, outer ones first.  Raises
-    [Appliance.Error]. *)
+    {!Failure.Error}. *)
 
 val mount_what_can_be : Guestfs.guestfs -> place list -> unit
 (** For reading.  What cannot be mounted is a warning. *)

@@ -40,4 +40,4 @@ val actions : t -> string list
 (** The names of the options of the actions, without dashes. *)
 
 val parse : string array -> request
-(** Raises {!Options.Error}, {!Uri.Error}. *)
+(** Raises {!Options.Error}, {!Failure.Error}. *)

@@ -20,11 +20,7 @@ let prints name words expected =
   | Run _ -> Testing.is_true (name ^ " prints") false
 
 let refused name words expected =
-  Testing.raises name (function
-    | Options.Error error ->
-       Testing.text name expected (Options.error_message error);
-       true
-    | _ -> false) (fun () -> parse words)
+  Testing.refuses name expected (fun () -> parse words)
 
 let test_accepted () =
   run "command" ["-a"; "a"; "--run"; "--"; "cat"; "-n"; "{keys}"]

@@ -5,14 +5,8 @@
  * Source: RFC 3986; guestfish(1) ADDING REMOTE STORAGE.
  *)
 
-open Printf
-
 open Gettext
 open Types
-
-exception Error of string
-
-let error fmt = ksprintf (fun message -> raise (Error message)) fmt
 
 (* The two sides of the first place where separator stands. *)
 let cut separator s =
@@ -40,7 +34,8 @@ let percent_decode uri s =
     let valid = String.for_all (function
       | '0'..'9' | 'a'..'f' | 'A'..'F' -> true
       | _ -> false) hex in
-    if not valid then error (f_"%s: '%%' is not followed by two digits") uri;
+    if not valid then
+      Failure.error (f_"%s: '%%' is not followed by two digits") uri;
     Char.chr (int_of_string ("0x" ^ hex)) in
   let buf = Buffer.create (String.length s) in
   let rec loop i =
@@ -50,7 +45,7 @@ let percent_decode uri s =
         loop (i + 1)
       )
       else if i + 2 >= String.length s then
-        error (f_"%s: '%%' is not followed by two digits") uri
+        Failure.error (f_"%s: '%%' is not followed by two digits") uri
       else (
         Buffer.add_char buf (decode_byte (String.sub s (i + 1) 2));
         loop (i + 3)
@@ -58,7 +53,7 @@ let percent_decode uri s =
   loop 0;
   let decoded = Buffer.contents buf in
   if String.contains decoded '\000' then
-    error (f_"%s: a NUL byte cannot be used") uri;
+    Failure.error (f_"%s: a NUL byte cannot be used") uri;
   decoded
 
 type parts = {
@@ -95,7 +90,7 @@ let check_port uri host =
      match Options.integer ~least:1 ~greatest:65535 port with
      | (_ : int) -> ()
      | exception Options.Invalid reason ->
-        error (f_"%s: port '%s': %s") uri port reason
+        Failure.error (f_"%s: port '%s': %s") uri port reason
 
 let split_parts uri rest =
   let rest, query =
@@ -114,7 +109,7 @@ let without_slash path =
   if path = "" then "" else String.sub path 1 (String.length path - 1)
 
 let remote protocol parts path =
-  if parts.host = "" then error (f_"%s: no host is given") parts.uri;
+  if parts.host = "" then Failure.error (f_"%s: no host is given") parts.uri;
   Remote {
     protocol;
     server = parts.host;
@@ -125,13 +120,13 @@ let remote protocol parts path =
 
 let with_path parts =
   if parts.path = "" || parts.path = "/" then
-    error (f_"%s: no path is given") parts.uri;
+    Failure.error (f_"%s: no path is given") parts.uri;
   parts.path
 
 (* libguestfs would take a query of http for a part of the path. *)
 let no_query parts =
   if parts.query <> None then
-    error (f_"%s: '?' cannot be used with this scheme") parts.uri
+    Failure.error (f_"%s: '?' cannot be used with this scheme") parts.uri
 
 let nbd_unix parts =
   let fields =
@@ -140,9 +135,10 @@ let nbd_unix parts =
     | Some query ->
        List.filter_map (cut '=') (String.split_on_char '&' query) in
   match List.assoc_opt "socket" fields with
-  | None | Some "" -> error (f_"%s: no '?socket=PATH' is given") parts.uri
+  | None | Some "" ->
+     Failure.error (f_"%s: no '?socket=PATH' is given") parts.uri
   | Some _ when parts.host <> "" ->
-     error (f_"%s: a host cannot be used with this scheme") parts.uri
+     Failure.error (f_"%s: a host cannot be used with this scheme") parts.uri
   | Some socket ->
      Remote {
        protocol = "nbd";
@@ -160,7 +156,7 @@ let parse uri =
      match scheme with
      | "file" ->
         if parts.host <> "" && parts.host <> "localhost" then
-          error (f_"%s: a host cannot be used with this scheme") uri;
+          Failure.error (f_"%s: a host cannot be used with this scheme") uri;
         File (with_path parts)
      | "nbd" ->
         no_query parts;
@@ -170,5 +166,6 @@ let parse uri =
         no_query parts;
         remote scheme parts (with_path parts)
      | _ ->
-        error (f_"%s: the scheme is none of file, nbd, nbd+unix, ssh, http, \
-                  https") uri
+        Failure.error
+          (f_"%s: the scheme is none of file, nbd, nbd+unix, ssh, http, https")
+          uri

@@ -4,13 +4,7 @@
  * Keys that the user has: --key, --keys-from-stdin and the terminal.
  *)
 
-open Printf
-
 open Gettext
-
-exception Error of string
-
-let error fmt = ksprintf (fun message -> raise (Error message)) fmt
 
 type source =
   | Typed of string
@@ -61,8 +55,9 @@ let read_file file =
       key)
   with
   | Unix.Unix_error (code, _, _) ->
-     error (f_"key file %s: %s") file (Unix.error_message code)
-  | Clevis.Error { message; _ } -> error (f_"key file %s: %s") file message
+     Failure.error (f_"key file %s: %s") file (Unix.error_message code)
+  | Clevis.Error { message; _ } ->
+     Failure.error (f_"key file %s: %s") file message
 
 let load selectors ask =
   let key { id; source } =
@@ -104,8 +99,9 @@ let read_line ~echo =
   with
   | Unix.Unix_error (code, _, _) ->
      Signals.check ();
-     error (f_"standard input: %s") (Unix.error_message code)
-  | Clevis.Error { message; _ } -> error (f_"standard input: %s") message
+     Failure.error (f_"standard input: %s") (Unix.error_message code)
+  | Clevis.Error { message; _ } ->
+     Failure.error (f_"standard input: %s") message
 
 let prompt (device : Types.device) ~echo =
   Messages.prompt (f_"Key or passphrase of %s (UUID %s), empty to leave it \

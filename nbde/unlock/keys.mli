@@ -5,9 +5,6 @@
 (** Keys that the user has, for LUKS devices that no binding opens: [--key],
     [--keys-from-stdin] and the terminal. *)
 
-exception Error of string
-(** A key file or standard input cannot be read. *)
-
 type source =
   | Typed of string             (** on the command line *)
   | In_file of string
@@ -31,7 +28,7 @@ type t
 
 val load : selector list -> ask -> t
 (** Read the key files: all that is in them but one newline at the end.  Raises
-    {!Error}. *)
+    {!Failure.Error}. *)
 
 val release : t -> unit
 (** Wipe the keys of the selectors. *)
@@ -50,7 +47,8 @@ val may_ask : t -> bool
 (** Is there somebody or something to ask? *)
 
 val ask : t -> Types.device -> Clevis.Key.t option
-(** Ask for a key, which is not held yet. *)
+(** Ask for a key, which is not held yet.  Raises {!Failure.Error} if standard
+    input cannot be read. *)
 
 val were_asked : t -> bool
 (** Was anything asked for, successfully or not? *)

@@ -4,8 +4,6 @@
  * How servers are asked.
  *)
 
-open Printf
-
 open Gettext
 
 type allowed =
@@ -58,11 +56,6 @@ let default = {
   exchange = Online;
 }
 
-exception Error of { message : string; hint : string option }
-
-let error ?hint fmt =
-  ksprintf (fun message -> raise (Error { message; hint })) fmt
-
 let state_suffix = ".state"
 let replies_suffix = ".replies"
 
@@ -93,14 +86,14 @@ let patterns text =
 let greatest_file = 1_048_576
 
 let check_file ~option name =
-  let fail code = error "%s %s: %s" option name (Unix.error_message code) in
+  let fail code = Failure.of_code (option ^ " " ^ name) code in
   match
     Unix.access name [Unix.R_OK];
     Unix.stat name
   with
   | { st_kind = Unix.S_DIR; _ } -> fail Unix.EISDIR
   | { st_size = 0; st_kind = Unix.S_REG; _ } ->
-     error (f_"%s %s: the file is empty") option name
+     Failure.error (f_"%s %s: the file is empty") option name
   | _ -> ()
   | exception Unix.Unix_error (code, _, _) -> fail code
 
@@ -111,16 +104,17 @@ let read_file ~option name =
     let finally () = close_in_noerr channel in
     Fun.protect ~finally (fun () ->
       if in_channel_length channel > greatest_file then
-        error (f_"%s %s: the file is larger than %d bytes") option name
+        Failure.error (f_"%s %s: the file is larger than %d bytes") option name
           greatest_file;
       really_input_string channel (in_channel_length channel))
-  with Sys_error message -> error "%s %s" option message
+  with Sys_error message -> Failure.error "%s %s" option message
 
 let allow_file policy name =
   let option = "--tang-allow-file" in
   let found = patterns (read_file ~option name) in
   (* With no pattern, every server would be allowed. *)
-  if found = [] then error (f_"%s %s: there is no pattern in it") option name;
+  if found = [] then
+    Failure.error (f_"%s %s: there is no pattern in it") option name;
   List.iter (Clevis.Policy.allow policy) found
 
 let allow policy = function
@@ -135,8 +129,7 @@ let set_file option set policy name =
 let collect policy { exchanged; state } ~replace =
   let check name =
     if not replace && (Unix.lstat name).st_kind <> Unix.S_DIR then
-      error ~hint:(s_"Use --force to replace it.") "%s: %s" name
-        (Unix.error_message Unix.EEXIST) in
+      Failure.of_code ~hint:(s_"Use --force to replace it.") name Unix.EEXIST in
   List.iter
     (fun name -> try check name with Unix.Unix_error _ -> ())
     [exchanged; state];
@@ -150,7 +143,7 @@ let set_exchange policy = function
      (match Unix.access state [Unix.R_OK] with
       | () -> ()
       | exception Unix.Unix_error (code, _, _) ->
-         error
+         Failure.error
            ~hint:(s_"It was written with the requests; --requests-state says \
                      where it is.")
            (f_"%s: the state of the requests cannot be read: %s") state

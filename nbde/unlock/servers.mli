@@ -42,8 +42,6 @@ type settings = {
 
 val default : settings
 
-exception Error of { message : string; hint : string option }
-
 val default_state : requests:string -> string
 (** The file of the state that belongs to a file of requests. *)
 
@@ -59,7 +57,7 @@ val patterns : string -> string list
 
 val policy : settings -> Clevis.Policy.t
 (** Reads the files that are named, so that a mistake is found before time is
-    spent.  Raises {!Error}, {!Clevis.Error}. *)
+    spent.  Raises {!Failure.Error}, {!Clevis.Error}. *)
 
 val forget : settings -> unit
 (** After success: remove the state of an exchange whose replies were used.  It

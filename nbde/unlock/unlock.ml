@@ -344,7 +344,7 @@ let look g plan judge =
 
 let check_plan { exchange; _ } =
   if exchange = Inside && not (Clevis.Inside.is_known ()) then
-    Appliance.error
+    Failure.error
       ~hint:(s_"libguestfs has the function from version 1.49.3 on; this \
                 program must be built with such a version.")
       (f_"--exchange=appliance: the libguestfs that this program was built \
@@ -353,7 +353,7 @@ let check_plan { exchange; _ } =
 (* libguestfs refuses to say what an appliance has before it runs. *)
 let check_inside (g : Guestfs.guestfs) plan =
   if plan.exchange = Inside && not (g#feature_available [| "clevisluks" |]) then
-    Appliance.error
+    Failure.error
       (f_"--exchange=appliance: there is no clevis in the appliance")
 
 let run g plan =

@@ -31,7 +31,7 @@ type plan = {
 }
 
 val check_plan : plan -> unit
-(** Raises [Appliance.Error] if it asks for what this program has not, before
+(** Raises {!Failure.Error} if it asks for what this program has not, before
     time is spent on a launch. *)
 
 val run : Guestfs.guestfs -> plan -> Types.findings
