@@ -80,8 +80,9 @@ ocaml_sources = \
 	$(ocaml_helpers:%=%.ml)
 
 # ocamldep names source files by the paths that it is given.  Where this
-# fails, "-include" is silent, so the rules above ask for it, too.
-.depend: $(ocaml_sources)
+# fails, "-include" is silent, so the rules above ask for it, too.  It is made
+# anew when the lists of modules have changed.
+.depend: Makefile $(ocaml_sources)
 	$(AM_V_at)$(MKDIR_P) . $(ocaml_folders)
 	$(AM_V_GEN)$(OCAMLFIND) ocamldep -native -one-line \
 	  $(ocaml_dirs:%=-I $(abs_top_srcdir)/%) \

@@ -63,23 +63,12 @@ let check name =
   try check_existing name
   with Unix.Unix_error (code, _, _) -> Failure.of_code name code
 
-let hidden = "." ^ Package.name ^ "-"
-
 (* A rename replaces a link itself, should one have come in the meantime. *)
 let write ~made name pid =
   try
     check_existing name;
-    let temporary, channel =
-      Filename.open_temp_file ~mode:[Open_binary] ~perms:0o644
-        ~temp_dir:(Filename.dirname name) hidden "" in
-    made temporary;
-    let finally () =
-      close_out_noerr channel;
-      Files.remove temporary in
-    Fun.protect ~finally (fun () ->
-      fprintf channel "%d\n" pid;
-      close_out channel;
-      Unix.rename temporary name)
+    New_file.write ~made ~perms:0o644 ~replace:true ~check:ignore name
+      (fun fd -> Files.write_text fd (sprintf "%d\n" pid))
   with
   | Unix.Unix_error (code, _, _) -> Failure.of_code name code
   | Sys_error message -> Failure.error "%s" message

@@ -37,9 +37,6 @@ let rank entry =
   | Logical_volume -> Some 1
   | Whole_disk | Md_array | Mapped -> None
 
-let write_text fd text =
-  ignore (Unix.write_substring fd text 0 (String.length text))
-
 (* Lines that are not asked for do no harm at the end, where they are never
  * read; before it they would be taken for the key of another device.
  *)
@@ -56,7 +53,7 @@ let write_lines ~instead fd entries =
             for others") device);
   let asked = List.stable_sort (fun a b -> compare (rank a) (rank b)) asked in
   let write_line i key =
-    if i > 0 then write_text fd "\n";
+    if i > 0 then Files.write_text fd "\n";
     Clevis.Key.write key fd in
   List.iteri write_line
     (List.filter_map (fun entry -> entry.key) (asked @ others))
@@ -109,13 +106,13 @@ let arguments = {
 
 (* Kubernetes gives back the bytes that were encoded. *)
 let write_secret fd entries =
-  write_text fd
+  Files.write_text fd
     "apiVersion: v1\nkind: Secret\nmetadata:\n  name: luks-keys\n\
      type: Opaque\ndata:\n";
   List.iter (fun (key, n) ->
-    write_text fd (sprintf "  \"%d\": " n);
+    Files.write_text fd (sprintf "  \"%d\": " n);
     Clevis.Key.write_base64 key fd;
-    write_text fd "\n") (snd (numbered entries))
+    Files.write_text fd "\n") (snd (numbered entries))
 
 let secret = {
   name = "secret";
@@ -136,16 +133,16 @@ let write_json fd entries =
            | None -> Json.Null
            | Some slot -> Int (Int64.of_int slot));
       ]) in
-    write_text fd (if i = 0 then "\n  " else ",\n  ");
-    write_text fd (String.sub fields 0 (String.length fields - 1));
-    write_text fd ", \"key_base64\": \"";
+    Files.write_text fd (if i = 0 then "\n  " else ",\n  ");
+    Files.write_text fd (String.sub fields 0 (String.length fields - 1));
+    Files.write_text fd ", \"key_base64\": \"";
     Clevis.Key.write_base64 key fd;
-    write_text fd "\"}" in
-  write_text fd "[";
+    Files.write_text fd "\"}" in
+  Files.write_text fd "[";
   List.iteri write
     (List.filter_map (fun entry ->
        Option.map (fun key -> entry, key) entry.key) entries);
-  write_text fd "\n]\n"
+  Files.write_text fd "\n]\n"
 
 let json = {
   name = "json";
@@ -249,76 +246,16 @@ let check_target target =
       Failure.of_code target.file code
   )
 
-let sync_directory dir =
-  let fd = Unix.openfile dir [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
-  Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> Unix.fsync fd)
+let write_file ~force file content =
+  New_file.write ~replace:force ~check:Signals.check file content
 
-(* Give the complete file its name.  A link, unlike a rename, never replaces
- * another file; filesystems without links cannot have it that strict.
- *)
-let publish ~force temporary file =
-  if force then Unix.rename temporary file
-  else
-    try Unix.link ~follow:false temporary file
-    with Unix.Unix_error ((EPERM | EOPNOTSUPP | ENOSYS | EMLINK), _, _) ->
-      check_existing_file ~force file;
-      Unix.rename temporary file
-
-let hidden = "." ^ Package.name ^ "-"
-
-let write_file ~force file write =
-  let dir = Filename.dirname file in
-  let temporary, channel =
-    Filename.open_temp_file ~mode:[Open_binary] ~perms:0o600 ~temp_dir:dir
-      hidden "" in
-  let finally () =
-    close_out_noerr channel;
-    Files.remove temporary in
-  Fun.protect ~finally (fun () ->
-    let fd = Unix.descr_of_out_channel channel in
-    write fd;
-    Unix.fsync fd;
-    Signals.check ();
-    publish ~force temporary file);
-  sync_directory dir
-
-let write_new_file name write =
-  let fd =
-    Unix.openfile name [Unix.O_WRONLY; Unix.O_CREAT; Unix.O_EXCL;
-                        Unix.O_CLOEXEC] 0o600 in
-  Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
-    write fd;
-    Unix.fsync fd)
-
-let make_folder_beside folder =
-  Files.make_folder ~parent:(Filename.dirname folder) ~prefix:hidden
-
-(* A folder that is there is moved away first, and back if that was in vain:
- * no folder that has files can be replaced in one step.
- *)
-let publish_folder ~force temporary folder =
-  check_existing_folder ~force folder;
-  match exists folder with
-  | None -> Unix.rename temporary folder
-  | Some _ ->
-     let old = make_folder_beside folder in
-     Unix.rename folder old;
-     (try Unix.rename temporary folder
-      with e ->
-        Unix.rename old folder;
-        raise e);
-     Files.remove old
-
+(* Until now nobody else may have put something in its place. *)
 let write_folder ~force folder distinct =
-  let temporary = make_folder_beside folder in
-  Fun.protect ~finally:(fun () -> Files.remove temporary) (fun () ->
-    List.iter (fun (key, n) ->
-      write_new_file (Filename.concat temporary (string_of_int n))
-        (Clevis.Key.write key)) distinct;
-    sync_directory temporary;
+  let check () =
     Signals.check ();
-    publish_folder ~force temporary folder);
-  sync_directory (Filename.dirname folder)
+    check_existing_folder ~force folder in
+  let file (key, n) = string_of_int n, Clevis.Key.write key in
+  New_file.write_folder ~check folder (List.map file distinct)
 
 (* A selector has no way to quote anything. *)
 let check_path path =
@@ -340,7 +277,7 @@ let write_arguments ~force file entries =
   write_folder ~force folder distinct;
   let write fd =
     List.iter (fun (entry, n) ->
-      write_text fd
+      Files.write_text fd
         (sprintf "--key\n%s:file:%s/%d\n" entry.uuid folder n)) found in
   try write_file ~force file write
   with e ->
