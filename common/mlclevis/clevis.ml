@@ -141,7 +141,7 @@ module Luks = struct
     cipher : string;
     key_size : int;
     sector_size : int;
-    payload_offset : int64;
+    data_offset : int64;
     note : string option;
     keyslots : keyslot list;
     tokens : token list;

@@ -177,7 +177,7 @@ module Luks : sig
     cipher : string;
     key_size : int;             (** bytes *)
     sector_size : int;          (** bytes *)
-    payload_offset : int64;     (** bytes *)
+    data_offset : int64;        (** bytes from the start of the device *)
     note : string option;
     keyslots : keyslot list;
     tokens : token list;

@@ -12,7 +12,7 @@ let keyslot ?(priority = "normal") slot memory : Clevis.Luks.keyslot =
 
 let info keyslots : Clevis.Luks.info =
   { version = 2; uuid = "u"; label = ""; cipher = "aes-xts-plain64";
-    key_size = 64; sector_size = 512; payload_offset = 0L; note = None;
+    key_size = 64; sector_size = 512; data_offset = 0L; note = None;
     keyslots; tokens = [] }
 
 let device keyslots : Types.device =

@@ -113,7 +113,7 @@ let luks ~answer { info; detached; _ } =
     "cipher", String info.cipher;
     "key_bits", int (8 * info.key_size);
     "sector_size", int info.sector_size;
-    "payload_offset", Int info.payload_offset;
+    "data_offset", Int info.data_offset;
     "header_file", nullable text detached;
     "note", nullable text info.note;
     "keyslots", list keyslot info.keyslots;

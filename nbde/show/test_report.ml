@@ -19,7 +19,7 @@ let device ?(tokens = [token 0]) name =
     info = {
       Clevis.Luks.version = 2; uuid; label = "evil\027[31m";
       cipher = "aes-xts-plain64"; key_size = 64; sector_size = 512;
-      payload_offset = 0L; note = None; keyslots = []; tokens;
+      data_offset = 0L; note = None; keyslots = []; tokens;
     }; detached = None }
 
 let error ?hint ?(code = Clevis.Http) line =

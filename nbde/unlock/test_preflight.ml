@@ -44,7 +44,7 @@ let device tokens =
     luks = Clevis.Luks.create ~device:name ~size;
     info = {
       Clevis.Luks.version = 2; uuid; label = ""; cipher = "aes-xts-plain64";
-      key_size = 64; sector_size = 512; payload_offset = 0L; note = None;
+      key_size = 64; sector_size = 512; data_offset = 0L; note = None;
       keyslots = []; tokens;
     } }
 
