@@ -44,7 +44,7 @@ let plan (c : Cmdline.t) policy =
   List.iter (fun (_, file) -> Drives.check_file file) headers;
   { Unlock.depth = depth c; policy; exchange;
     headers = Discover.headers headers;
-    keys = Keys.load selectors (Guest_options.ask c.guest);
+    given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
 
 let print_error (message, hint) =
@@ -71,7 +71,7 @@ let describe = function
 (* What is known of the disk is reported whatever goes wrong afterwards: the
  * error is part of it.  The other steps are done as far as they can be.
  *)
-let attempt (found : Document.t) ~otherwise step =
+let attempt (found : Json_document.t) ~otherwise step =
   try step found
   with e when Signals.received () = None ->
     let error = describe e in
@@ -80,7 +80,8 @@ let attempt (found : Document.t) ~otherwise step =
                             status = if found.status = 0 then 1
                                      else found.status }
 
-let export policy (found : Document.t) ~replace { Servers.exchanged; state } =
+let export policy (found : Json_document.t) ~replace files =
+  let { Servers.exchanged; state } = files in
   let { Export.lines; errors; status } = Export.collect policy found.findings in
   List.iter print_error errors;
   attempt { found with errors; status } ~otherwise:[] (fun found ->
@@ -90,7 +91,7 @@ let export policy (found : Document.t) ~replace { Servers.exchanged; state } =
     lines, { found with requests = Some n })
 
 (* What the actions that ask servers and unlock nothing have found. *)
-let ask (c : Cmdline.t) policy (found : Document.t) =
+let ask (c : Cmdline.t) policy (found : Json_document.t) =
   match c.servers.exchange with
   | Collect { files; replace } -> export policy found ~replace files
   | Online | Replies _ when c.preflight ->
@@ -105,13 +106,14 @@ let wanted (c : Cmdline.t) =
     applications = c.applications; icon = c.icon }
 
 (* What was asked for, separated by empty lines. *)
-let print_texts (c : Cmdline.t) { Document.findings; inspection; _ } asked =
+let print_texts (c : Cmdline.t) (found : Json_document.t) asked =
+  let { Json_document.findings; inspection; _ } = found in
   let outputs = List.concat [
     if c.list then [Listing.lines findings] else [];
     [asked];
     if c.check then [Report.check_lines findings] else [];
     match inspection with
-    | Some inspection -> [Inspect.lines inspection findings]
+    | Some inspection -> [Inspect_text.lines inspection findings]
     | None -> [];
   ] in
   let print i lines =
@@ -122,7 +124,7 @@ let print_texts (c : Cmdline.t) { Document.findings; inspection; _ } asked =
 (* Among messages in JSON it is one line, as they are. *)
 let print_document (c : Cmdline.t) document =
   let indent = c.machine_readable <> Some Messages.Stdout in
-  print_endline (Json.to_string ~indent (Document.json document))
+  print_endline (Json.to_string ~indent (Json_document.json document))
 
 let print_failures findings =
   let errors =
@@ -132,7 +134,7 @@ let print_failures findings =
   List.iter (Messages.info "%s") (Report.unbound findings);
   errors
 
-let inspect (c : Cmdline.t) g (found : Document.t) =
+let inspect (c : Cmdline.t) g (found : Json_document.t) =
   let inspection =
     if c.inspect then
       Some (Inspect.gather g found.findings (wanted c)
@@ -140,17 +142,17 @@ let inspect (c : Cmdline.t) g (found : Document.t) =
     else None in
   (), { found with inspection }
 
-let write_keys (c : Cmdline.t) (found : Document.t) =
+let write_keys (c : Cmdline.t) (found : Json_document.t) =
   Option.iter (fun target ->
     Timing.step Output (fun () ->
       Keyfile.write target (Keyfile.entries found.findings))) c.output_keys;
   (), found
 
-let forget (c : Cmdline.t) (found : Document.t) =
+let forget (c : Cmdline.t) (found : Json_document.t) =
   if found.status = 0 then Servers.forget c.servers;
   (), found
 
-let prepare (c : Cmdline.t) (found : Document.t) =
+let prepare (c : Cmdline.t) (found : Json_document.t) =
   match c.run with
   | Some command when found.status = 0 ->
      Some (Handover.prepare command found.findings), found
@@ -165,13 +167,13 @@ let mount session g found =
 (* All that asks, opens and prints. *)
 let work (c : Cmdline.t) (plan : Unlock.plan) g =
   let finally () =
-    Keys.release_held plan.keys;
+    Given_keys.release_held plan.given_keys;
     Discover.release plan.headers in
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
     check_locked_memory ();
     let found =
-      { Document.actions = Cmdline.actions c; findings; preflight = None;
+      { Json_document.actions = Cmdline.actions c; findings; preflight = None;
         inspection = None; requests = None; errors = [];
         status = Report.exit_status findings } in
     let asked, found = attempt found ~otherwise:[] (ask c plan.policy) in
@@ -184,7 +186,7 @@ let work (c : Cmdline.t) (plan : Unlock.plan) g =
     let handover, found = attempt found ~otherwise:None (prepare c) in
     found, handover)
 
-let report (c : Cmdline.t) (found : Document.t) =
+let report (c : Cmdline.t) (found : Json_document.t) =
   (match c.output_format with
    | Text -> ()
    | Json -> print_document c found
@@ -195,8 +197,8 @@ let report (c : Cmdline.t) (found : Document.t) =
   found.status
 
 (* Of the user and of servers; those of devices are released by then. *)
-let release ({ keys; policy; _ } : Unlock.plan) =
-  Keys.release keys;
+let release ({ given_keys; policy; _ } : Unlock.plan) =
+  Given_keys.release given_keys;
   Clevis.Policy.release policy
 
 (* A keyslot that is still being tried, for a device that is given up, has the

@@ -80,10 +80,10 @@ module Memfile = struct
   external seal : Unix.file_descr -> unit = "nbde_memfile_seal"
 end
 
-module Inside = struct
-  external is_known : unit -> bool = "nbde_inside_is_known"
+module In_appliance = struct
+  external is_known : unit -> bool = "nbde_in_appliance_is_known"
   external unlock_on : int64 -> string -> string -> unit
-    = "nbde_inside_unlock"
+    = "nbde_in_appliance_unlock"
 
   let unlock (g : Guestfs.guestfs) ~device ~mapname =
     unlock_on (g#c_pointer ()) device mapname;

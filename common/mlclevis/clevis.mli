@@ -105,7 +105,7 @@ module Memfile : sig
 end
 
 (** Clevis in the appliance, for libguestfs that has it. *)
-module Inside : sig
+module In_appliance : sig
   val is_known : unit -> bool
   (** Had libguestfs the function when this program was built? *)
 

@@ -80,7 +80,7 @@ let words command keys =
   else words @ options
 
 (* In the new process: become the command, or tell why not. *)
-let become { files; stdin; _ } words told =
+let become { files; stdin; _ } words reason =
   try
     Sys.set_signal Sys.sigpipe Sys.Signal_default;
     List.iter (fun (_, fd) -> Unix.clear_close_on_exec fd) files;
@@ -90,7 +90,7 @@ let become { files; stdin; _ } words told =
   | Unix.Unix_error (code, _, _) ->
      let status = if code = Unix.ENOENT then 127 else 126 in
      let text = Unix.error_message code in
-     ignore (Unix.write_substring told text 0 (String.length text));
+     Files.write_text reason text;
      Unix._exit status
   | _ -> Unix._exit 126
 
@@ -98,8 +98,8 @@ let exit_status = function
   | Unix.WEXITED status -> status
   | WSIGNALED signal | WSTOPPED signal -> 128 + Signals.number signal
 
-(* What a new process had to say before it became the command. *)
-let read_told fd =
+(* Why a new process did not become the command; nothing if it did. *)
+let read_reason fd =
   let buf = Bytes.create 256 in
   Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
     Bytes.sub_string buf 0
@@ -112,19 +112,19 @@ let close { files; stdin; _ } =
 let run t =
   let keys = List.map (fun (uuid, fd) -> uuid, Process.number fd) t.files in
   let words = words t.command keys in
-  let reading, told = Unix.pipe ~cloexec:true () in
+  let reading, writing = Unix.pipe ~cloexec:true () in
   flush_all ();
   (* What came while the appliance was closed was only noted. *)
   Signals.check ();
   (* In the new process, too, until it is the command. *)
   Signals.spare_children true;
   match Unix.fork () with
-  | 0 -> become t words told
+  | 0 -> become t words writing
   | pid ->
      Signals.forward pid;
-     Unix.close told;
+     Unix.close writing;
      close t;
-     let reason = read_told reading in
+     let reason = read_reason reading in
      let status = exit_status (Process.wait pid) in
      Signals.forget ();
      if reason = "" then status

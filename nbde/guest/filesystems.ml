@@ -33,13 +33,13 @@ let by_hand text =
     | prefix :: device :: others when prefix = subvolume ->
        (prefix ^ ":" ^ device) :: others
     | fields -> fields in
-  let given = function "" -> None | text -> Some text in
+  let filled = function "" -> None | text -> Some text in
   let place device mountpoint options fstype =
     if device = "" then raise (Options.Invalid (s_"names no device"));
     let mountpoint = if mountpoint = "" then "/" else mountpoint in
     if not (is_absolute mountpoint) then
       raise (Options.Invalid (s_"the place to mount must begin with '/'"));
-    { device; mountpoint; options = given options; fstype = given fstype;
+    { device; mountpoint; options = filled options; fstype = filled fstype;
       optional = false } in
   match fields with
   | [device] -> place device "" "" ""
@@ -117,12 +117,9 @@ let after prefix text =
   else None
 
 let opened { outcomes; _ } =
-  let name { device; state } =
-    match state with
-    | Opened { mapname; _ } | Opened_otherwise { mapname; _ } ->
-       Some (device, mapper ^ mapname)
-    | Untried | Unbound | Failed _ | Recovered _ | Not_opened _
-    | Not_inside _ | Wrong_key _ -> None in
+  let name (outcome : outcome) =
+    Option.map (fun mapname -> outcome.device, mapper ^ mapname)
+      (mapname outcome) in
   List.filter_map name outcomes
 
 let partition_uuid (g : Guestfs.guestfs) device =
@@ -197,11 +194,15 @@ let places (g : Guestfs.guestfs) findings root =
 
 let choose = s_"Choose filesystems with -m DEVICE[:MOUNTPOINT]."
 
-let filesystem_names (g : Guestfs.guestfs) =
-  let shown (_, fstype) =
-    not (List.mem fstype ["unknown"; "crypto_LUKS"; "LVM2_member"; "swap"]) in
+let all (g : Guestfs.guestfs) =
+  List.filter (fun (_, fstype) ->
+    not (List.mem fstype ["unknown"; "crypto_LUKS"; "LVM2_member"]))
+    (g#list_filesystems ())
+
+(* For messages. *)
+let mountable g =
   let name (device, fstype) = sprintf "%s (%s)" device fstype in
-  List.map name (List.filter shown (g#list_filesystems ()))
+  List.map name (List.filter (fun (_, fstype) -> fstype <> "swap") (all g))
 
 (* --inspect may have found them before. *)
 let roots (g : Guestfs.guestfs) =
@@ -215,7 +216,7 @@ let of_guest (g : Guestfs.guestfs) findings =
   match Array.to_list (roots g) with
   | [root] -> places g findings root
   | [] ->
-     (match filesystem_names g with
+     (match mountable g with
       | [] ->
          Failure.error (f_"there is no filesystem that could be mounted")
       | names ->

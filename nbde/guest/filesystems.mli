@@ -15,6 +15,10 @@ type place = {
 val by_hand : string -> place
 (** [DEV[:MOUNTPOINT[:OPTIONS[:FSTYPE]]]]. Raises {!Options.Invalid}. *)
 
+val all : Guestfs.guestfs -> (string * string) list
+(** All filesystems and swap, by device, with their types: what is neither a
+    part of LUKS or LVM nor unknown. *)
+
 val places : Guestfs.guestfs -> Types.findings -> string -> place list
 (** What the configuration of the operating system with this root says, the name
     of an opened LUKS device being the one that its [/etc/crypttab] gives it.

@@ -53,7 +53,7 @@ type refused = {
 
 type opener =
   | Given_key of Clevis.Key.t
-  | Clevis_inside
+  | Clevis_in_appliance
 
 type state =
   | Untried
@@ -67,7 +67,7 @@ type state =
       hint : string option;
     }
   | Opened_otherwise of { opener : opener; mapname : string }
-  | Not_inside of { reason : string }
+  | Failed_in_appliance of { reason : string }
   | Wrong_key of { reason : string; binding : Clevis.error list }
 
 type outcome = {
@@ -84,12 +84,18 @@ let is_bound device =
   List.exists (fun (token : Clevis.Luks.token) -> token.kind = "clevis")
     device.info.tokens
 
+let mapname outcome =
+  match outcome.state with
+  | Opened { mapname; _ } | Opened_otherwise { mapname; _ } -> Some mapname
+  | Untried | Unbound | Failed _ | Recovered _ | Not_opened _
+  | Failed_in_appliance _ | Wrong_key _ -> None
+
 let unlocked outcome =
   match outcome.state with
   | Recovered unlocked
   | Opened { unlocked; _ }
   | Not_opened { unlocked; _ } -> Some unlocked
-  | Untried | Unbound | Failed _ | Opened_otherwise _ | Not_inside _
+  | Untried | Unbound | Failed _ | Opened_otherwise _ | Failed_in_appliance _
   | Wrong_key _ -> None
 
 let key outcome =

@@ -87,7 +87,7 @@ type refused = {
 (** What opened a device, if it was not a key from our own exchange. *)
 type opener =
   | Given_key of Clevis.Key.t   (** of the user *)
-  | Clevis_inside               (** clevis in the appliance *)
+  | Clevis_in_appliance
 
 (** What became of a device. *)
 type state =
@@ -103,7 +103,7 @@ type state =
       hint : string option;
     } (** the key is right, and still libguestfs failed *)
   | Opened_otherwise of { opener : opener; mapname : string }
-  | Not_inside of { reason : string }
+  | Failed_in_appliance of { reason : string }
       (** clevis in the appliance failed *)
   | Wrong_key of { reason : string; binding : Clevis.error list }
       (** no key of the user fits; [binding]: as in [Failed], if there is
@@ -121,6 +121,9 @@ type findings = {
 
 val is_bound : device -> bool
 (** Has it a Clevis binding, good or bad? *)
+
+val mapname : outcome -> string option
+(** The name under [/dev/mapper] by which it was opened, if it was. *)
 
 val unlocked : outcome -> Clevis.Exchange.unlocked option
 (** The key and how it was recovered, whether or not the device was opened. *)

@@ -307,7 +307,7 @@ let features =
    "output-keys"; "run";
    "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
    "header"]
-  @ (if Clevis.Inside.is_known () then ["exchange-appliance"] else [])
+  @ (if Clevis.In_appliance.is_known () then ["exchange-appliance"] else [])
   @ List.map format Keyfile.formats
   @ List.map (fun (name, _) -> "output-format/" ^ name) output_formats
   @ ["network"; "tang-allow"; "tang-keydir"; "tang-map"; "tang-proxy";
@@ -326,7 +326,7 @@ let imports (c : t) =
   | Servers.Online | Servers.Collect _ -> false
 
 let actions (c : t) =
-  List.filter_map (fun (name, given) -> if given then Some name else None) [
+  List.filter_map (fun (name, wanted) -> if wanted then Some name else None) [
     "list", c.list;
     "preflight", c.preflight;
     "check", c.check;
@@ -395,11 +395,11 @@ let check_asking c =
     usage (s_"option --no-probe needs --preflight")
 
 (* Clevis in the appliance gives no keys, and knows nothing of our policy. *)
-let check_inside (c : t) =
+let check_in_appliance (c : t) =
   let cannot option =
     usage (sprintf (f_"option --exchange=appliance cannot be combined with \
                        %s") option) in
-  if c.guest.exchange = Unlock.Inside then (
+  if c.guest.exchange = Unlock.In_appliance then (
     if c.check then cannot "--check";
     if c.preflight then cannot "--preflight";
     if c.output_keys <> None then cannot "--output-keys";
@@ -420,7 +420,7 @@ let check_command (c : t) =
               --check, --inspect, --mount, --output-keys, --run, \
               --export-requests");
   check_asking c;
-  check_inside c;
+  check_in_appliance c;
   check_inspection c;
   check_run c;
   check_stdout c

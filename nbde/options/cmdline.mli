@@ -6,7 +6,7 @@
 
 type output_format =
   | Text
-  | Json                        (** see {!Document} *)
+  | Json                        (** see {!Json_document} *)
   | Xml                         (** see {!Inspect_xml} *)
 
 type t = {

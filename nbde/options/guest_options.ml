@@ -13,7 +13,7 @@ open Options
 type t = {
   domain : string option;
   connect : string option;
-  selectors : Keys.selector list;
+  selectors : Given_keys.selector list;
   keys_from_stdin : bool;
   echo_keys : bool;
   headers : (string * string) list;
@@ -27,7 +27,7 @@ let initial = {
   keys_from_stdin = false;
   echo_keys = false;
   headers = [];
-  exchange = Host;
+  exchange = On_host;
 }
 
 let not_empty text = if text = "" then raise (Invalid (s_"is empty"))
@@ -55,8 +55,8 @@ let set_header text t =
 
 let set_exchange text t =
   match text with
-  | "host" -> { t with exchange = Host }
-  | "appliance" -> { t with exchange = Inside }
+  | "host" -> { t with exchange = On_host }
+  | "appliance" -> { t with exchange = In_appliance }
   | _ -> raise (Invalid (s_"neither host nor appliance"))
 
 let options lift =
@@ -76,7 +76,7 @@ let options lift =
       (s_"The LUKS header of a device is in a file");
     opt ["--key"]
       (value "ID:key:PASSPHRASE|ID:file:FILE|ID:clevis" (fun text t ->
-         { t with selectors = Keys.selector text :: t.selectors }))
+         { t with selectors = Given_keys.selector text :: t.selectors }))
       (s_"Key of a device that no binding opens");
     opt ["--keys-from-stdin"]
       (flag (fun t -> { t with keys_from_stdin = true }))
@@ -103,5 +103,5 @@ let guest t disks =
 
 let ask t =
   let echo = t.echo_keys in
-  if t.keys_from_stdin then Keys.Standard_input { echo }
-  else Keys.Terminal { echo }
+  if t.keys_from_stdin then Given_keys.Standard_input { echo }
+  else Given_keys.Terminal { echo }

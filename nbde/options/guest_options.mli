@@ -8,7 +8,7 @@
 type t = {
   domain : string option;       (** name or UUID, of libvirt *)
   connect : string option;      (** URI of libvirt *)
-  selectors : Keys.selector list;
+  selectors : Given_keys.selector list;
   keys_from_stdin : bool;
   echo_keys : bool;
   headers : (string * string) list; (** device and file *)
@@ -31,4 +31,4 @@ val is_given : t -> bool
 
 val guest : t -> Types.disk list -> Types.guest
 
-val ask : t -> Keys.ask
+val ask : t -> Given_keys.ask

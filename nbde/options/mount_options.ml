@@ -70,8 +70,8 @@ let usage fmt = ksprintf (fun message -> raise (Error (Usage message))) fmt
 
 (* Without --mount, none of the others can be given. *)
 let check_unused t =
-  let needs option given =
-    if given then usage (f_"option %s needs --mount") option in
+  let needs option is_used =
+    if is_used then usage (f_"option %s needs --mount") option in
   needs "--rw" t.writable;
   needs "-m" (t.places <> []);
   needs "-o" (t.fuse_options <> []);

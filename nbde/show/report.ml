@@ -24,10 +24,10 @@ let check_line { device; state } =
     | Not_opened { unlocked; _ } ->
        sprintf (f_"%s, not opened") (unlocked_line unlocked)
     | Opened_otherwise { opener = Given_key _; _ } -> s_"opened by a given key"
-    | Opened_otherwise { opener = Clevis_inside; _ } ->
+    | Opened_otherwise { opener = Clevis_in_appliance; _ } ->
        s_"opened by clevis in the appliance"
     | Wrong_key _ -> s_"no given key fits"
-    | Failed _ | Not_inside _ -> s_"failed"
+    | Failed _ | Failed_in_appliance _ -> s_"failed"
     | Untried | Unbound -> s_"no Clevis binding" in
   sprintf "%s %s: %s" device.name device.info.uuid text
 
@@ -48,7 +48,8 @@ let failures_of { device; state } =
   | Not_opened { reason; hint; _ } ->
      [sprintf (f_"%s: the key is right, but the device could not be opened: \
                   %s") device.name reason, hint]
-  | Not_inside { reason } -> [sprintf "%s: %s" device.name reason, None]
+  | Failed_in_appliance { reason } ->
+     [sprintf "%s: %s" device.name reason, None]
   | Wrong_key { reason; binding } ->
      binding_failures binding
      @ [sprintf (f_"%s: no key that was given opens it: %s") device.name reason,
@@ -61,7 +62,7 @@ let has_way { outcomes; _ } =
     match outcome.state with
     | Opened_otherwise _ | Wrong_key _ -> true
     | Untried | Unbound | Failed _ | Recovered _ | Opened _ | Not_opened _
-    | Not_inside _ -> is_bound outcome.device in
+    | Failed_in_appliance _ -> is_bound outcome.device in
   List.exists has_way outcomes
 
 let failures findings =
@@ -101,7 +102,7 @@ let unbound findings =
        Some (sprintf (f_"%s: no Clevis binding, left closed")
                outcome.device.name)
     | Untried | Unbound | Failed _ | Recovered _ | Opened _ | Not_opened _
-    | Opened_otherwise _ | Not_inside _ | Wrong_key _ -> None in
+    | Opened_otherwise _ | Failed_in_appliance _ | Wrong_key _ -> None in
   List.filter_map line findings.outcomes
 
 type verdict =
@@ -114,7 +115,7 @@ let verdict outcome =
   match outcome.state with
   | Untried | Unbound | Recovered _ | Opened _ | Opened_otherwise _ -> Fine
   | Wrong_key _ -> Wrong
-  | Not_opened _ | Not_inside _ -> Bad
+  | Not_opened _ | Failed_in_appliance _ -> Bad
   | Failed ({ code = Unreachable; _ } :: _) -> Later
   | Failed _ -> Bad
 
@@ -126,7 +127,7 @@ let refused_verdicts { outcomes; refused } =
     match outcome.state with
     | Untried -> true
     | Unbound | Failed _ | Recovered _ | Opened _ | Not_opened _
-    | Opened_otherwise _ | Not_inside _ | Wrong_key _ -> false in
+    | Opened_otherwise _ | Failed_in_appliance _ | Wrong_key _ -> false in
   if refused = [] || (outcomes <> [] && List.for_all untried outcomes) then []
   else [Bad]
 

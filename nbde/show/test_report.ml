@@ -58,10 +58,11 @@ let tpm2 = [token ~kind:"systemd-tpm2" 0]
 let keyed name =
   outcome ~tokens:tpm2 name
     (Opened_otherwise { opener = Given_key (key ()); mapname = "luks-x" })
-let inside name =
+let in_appliance name =
   outcome name
-    (Opened_otherwise { opener = Clevis_inside; mapname = "luks-x" })
-let not_inside name = outcome name (Not_inside { reason = "no" })
+    (Opened_otherwise { opener = Clevis_in_appliance; mapname = "luks-x" })
+let not_in_appliance name =
+  outcome name (Failed_in_appliance { reason = "no" })
 let wrong ?(binding = []) name =
   let tokens = if binding = [] then Some tpm2 else None in
   outcome ?tokens name (Wrong_key { reason = "no"; binding })
@@ -85,8 +86,8 @@ let test_status () =
   status "opened by a key, another unbound" 0 [keyed "a"; unbound "b"];
   status "wrong key" 1 [wrong "a"];
   status "wrong key, another failed" 1 [wrong "a"; failed "b"];
-  status "clevis inside" 0 [inside "a"];
-  status "clevis inside failed" 2 [not_inside "a"];
+  status "clevis in the appliance" 0 [in_appliance "a"];
+  status "clevis in the appliance failed" 2 [not_in_appliance "a"];
   status "refused" 2 ~refused:["b"] [];
   status "refused beside opened" 2 ~refused:["b"] [opened "a"];
   status "listed" 0 [outcome "a" Untried];
@@ -125,7 +126,8 @@ let test_failures () =
   Testing.equal "wrong key after a failure" show
     ["x"; "a: no key that was given opens it: no"]
     (failures [wrong ~binding:[error "s"; error "x"] "a"]);
-  Testing.equal "clevis inside" show ["a: no"] (failures [not_inside "a"]);
+  Testing.equal "clevis in the appliance" show ["a: no"]
+    (failures [not_in_appliance "a"]);
   Testing.equal "left closed beside a key" show
     ["b: no Clevis binding, left closed"]
     (Report.unbound (findings [keyed "a"; unbound "b"]));

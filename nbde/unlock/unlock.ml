@@ -15,14 +15,14 @@ type depth =
   | Open of { quick : bool; all : bool }
 
 type exchange =
-  | Host
-  | Inside
+  | On_host
+  | In_appliance
 
 type plan = {
   depth : depth;
   policy : Clevis.Policy.t;
   exchange : exchange;
-  keys : Keys.t;
+  given_keys : Given_keys.t;
   may_restart : bool;
   headers : Discover.headers;
 }
@@ -60,7 +60,7 @@ let recover plan devices =
       | Unbound -> Unbound in
     { device; state } in
   let outcomes = List.map2 outcome devices results in
-  List.iter (Keys.hold plan.keys) (List.filter_map key outcomes);
+  List.iter (Given_keys.hold plan.given_keys) (List.filter_map key outcomes);
   outcomes
 
 let map_name ~taken ~device ~uuid =
@@ -89,7 +89,7 @@ let rec write_all (g : Guestfs.guestfs) device offset data =
 let check_memory (g : Guestfs.guestfs) plan ?until device =
   match Memory.need ?until device with
   | Some need when need.memsize > g#get_memsize () ->
-     if plan.may_restart && not (Keys.were_asked plan.keys) then
+     if plan.may_restart && not (Given_keys.were_asked plan.given_keys) then
        raise (Appliance.Too_small need)
      else
        Messages.debug "%s, but the appliance has %d MiB" (Memory.reason need)
@@ -175,26 +175,27 @@ let open_recovered g plan ~quick ~all (taken, outcomes) outcome =
      mapname :: taken, with_state (open_device g outcome.device mapname unlocked)
   | _ -> taken, outcome :: outcomes
 
-let open_inside g (taken, outcomes) (device : device) =
+let open_in_appliance g (taken, outcomes) (device : device) =
   Signals.check ();
   let result state = { device; state } :: outcomes in
   if not (is_bound device) then taken, result Unbound
   else if device.detached <> None then
-    taken, result (Not_inside { reason = s_"its header is detached" })
+    taken, result (Failed_in_appliance { reason = s_"its header is detached" })
   else (
     let mapname = choose_name ~taken device in
     Messages.message (f_"Opening %s by clevis in the appliance") device.name;
     match
       Timing.step Open (fun () ->
-        Clevis.Inside.unlock g ~device:device.name ~mapname)
+        Clevis.In_appliance.unlock g ~device:device.name ~mapname)
     with
     | () ->
        mapname :: taken,
-       result (Opened_otherwise { opener = Clevis_inside; mapname })
+       result (Opened_otherwise { opener = Clevis_in_appliance; mapname })
     | exception Guestfs.Error message ->
        Signals.check ();
        g#ping_daemon ();
-       taken, result (Not_inside { reason = Guestfs_error.line message })
+       let reason = Guestfs_error.line message in
+       taken, result (Failed_in_appliance { reason })
   )
 
 (* Try keys in turn.  Such a device is opened with its own header, as nobody
@@ -218,10 +219,10 @@ let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
 
 (* Those to be tried, and those of them that nothing else owns. *)
 let keys_for g plan device =
-  match Keys.for_device g plan.keys device with
+  match Given_keys.for_device g plan.given_keys device with
   | [] ->
-     let asked = Option.to_list (Keys.ask plan.keys device) in
-     List.iter (Keys.hold plan.keys) asked;
+     let asked = Option.to_list (Given_keys.ask plan.given_keys device) in
+     List.iter (Given_keys.hold plan.given_keys) asked;
      asked, asked
   | matching -> matching, []
 
@@ -229,12 +230,12 @@ let keys_for g plan device =
 let binding_errors outcome =
   match outcome.state with
   | Failed errors -> errors
-  | Not_inside { reason } -> [plain_error outcome.device reason]
+  | Failed_in_appliance { reason } -> [plain_error outcome.device reason]
   | _ -> []
 
 let is_closed outcome =
   match outcome.state with
-  | Unbound | Failed _ | Not_inside _ -> outcome.device.detached = None
+  | Unbound | Failed _ | Failed_in_appliance _ -> outcome.device.detached = None
   | Untried | Recovered _ | Opened _ | Not_opened _ | Opened_otherwise _
   | Wrong_key _ -> false
 
@@ -267,16 +268,10 @@ let check_own_header g plan ~quick outcome =
   | Recovered { keyslot; _ } when not quick && device.detached = None ->
      check_memory g plan ~until:[keyslot] device
   | _ when is_closed outcome
-           && (Keys.may_ask plan.keys
-               || Keys.for_device g plan.keys device <> []) ->
+           && (Given_keys.may_ask plan.given_keys
+               || Given_keys.for_device g plan.given_keys device <> []) ->
      check_memory g plan device
   | _ -> ()
-
-let is_open outcome =
-  match outcome.state with
-  | Opened _ | Opened_otherwise _ -> true
-  | Untried | Unbound | Failed _ | Recovered _ | Not_opened _ | Not_inside _
-  | Wrong_key _ -> false
 
 type progress = {
   seen : Discover.seen;
@@ -288,11 +283,12 @@ type progress = {
 let open_devices g plan ~quick ~all taken devices =
   let taken, outcomes =
     match plan.exchange with
-    | Host ->
+    | On_host ->
        let outcomes = recover plan devices in
        List.iter (check_own_header g plan ~quick) outcomes;
        List.fold_left (open_recovered g plan ~quick ~all) (taken, []) outcomes
-    | Inside -> List.fold_left (open_inside g) (taken, []) devices in
+    | In_appliance ->
+       List.fold_left (open_in_appliance g) (taken, []) devices in
   let taken, outcomes =
     List.fold_left (open_by_key g plan) (taken, []) (List.rev outcomes) in
   taken, List.rev outcomes
@@ -311,7 +307,8 @@ let rec rounds g plan ~quick ~all progress =
       refused = progress.so_far.refused @ refused;
     };
   } in
-  if List.exists is_open opened then rounds g plan ~quick ~all progress
+  if List.exists (fun outcome -> mapname outcome <> None) opened then
+    rounds g plan ~quick ~all progress
   else progress
 
 (* In the order in which all devices were listed when nothing new was found. *)
@@ -343,7 +340,7 @@ let look g plan judge =
   { outcomes = judge devices; refused }
 
 let check_plan { exchange; _ } =
-  if exchange = Inside && not (Clevis.Inside.is_known ()) then
+  if exchange = In_appliance && not (Clevis.In_appliance.is_known ()) then
     Failure.error
       ~hint:(s_"libguestfs has the function from version 1.49.3 on; this \
                 program must be built with such a version.")
@@ -351,13 +348,14 @@ let check_plan { exchange; _ } =
           with has no clevis_luks_unlock")
 
 (* libguestfs refuses to say what an appliance has before it runs. *)
-let check_inside (g : Guestfs.guestfs) plan =
-  if plan.exchange = Inside && not (g#feature_available [| "clevisluks" |]) then
+let check_in_appliance (g : Guestfs.guestfs) plan =
+  if plan.exchange = In_appliance
+     && not (g#feature_available [| "clevisluks" |]) then
     Failure.error
       (f_"--exchange=appliance: there is no clevis in the appliance")
 
 let run g plan =
-  check_inside g plan;
+  check_in_appliance g plan;
   Messages.message (f_"Searching for LUKS devices");
   match plan.depth with
   | Look -> look g plan (List.map (fun device -> { device; state = Untried }))

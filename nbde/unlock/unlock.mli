@@ -17,14 +17,14 @@ type depth =
 
 (** Who asks the servers. *)
 type exchange =
-  | Host                        (** this program *)
-  | Inside                      (** clevis in the appliance *)
+  | On_host                     (** this program *)
+  | In_appliance                (** clevis *)
 
 type plan = {
   depth : depth;
-  policy : Clevis.Policy.t;     (** of [Host] *)
+  policy : Clevis.Policy.t;     (** of [On_host] *)
   exchange : exchange;          (** of [Open] *)
-  keys : Keys.t;                (** for what no binding opens *)
+  given_keys : Given_keys.t;    (** for what no binding opens *)
   may_restart : bool;           (** was the memory of the appliance left to
                                     us? *)
   headers : Discover.headers;   (** the caller releases them *)
@@ -38,7 +38,7 @@ val run : Guestfs.guestfs -> plan -> Types.findings
 (** Raises [Appliance.Too_small] if the appliance must be started with more
     memory, and that may be done.
 
-    The keys are held by [plan.keys]; see {!Keys.release_held}.
+    The keys are held by [plan.given_keys]; see {!Given_keys.release_held}.
 
     A device is opened as [luks-UUID], since inspection finds by that name what
     the guest's own configuration names. *)

@@ -11,10 +11,10 @@
 
 #include "clevis-stubs.h"
 
-extern value nbde_inside_is_known (value unitv);
+extern value nbde_in_appliance_is_known (value unitv);
 
 value
-nbde_inside_is_known (value unitv)
+nbde_in_appliance_is_known (value unitv)
 {
   (void) unitv;
 #ifdef HAVE_GUESTFS_CLEVIS_LUKS_UNLOCK
@@ -38,11 +38,11 @@ unlock (guestfs_h *g, const char *device, const char *mapname)
 #endif
 }
 
-extern value nbde_inside_unlock (value pointerv, value devicev,
-                                 value mapnamev);
+extern value nbde_in_appliance_unlock (value pointerv, value devicev,
+                                       value mapnamev);
 
 value
-nbde_inside_unlock (value pointerv, value devicev, value mapnamev)
+nbde_in_appliance_unlock (value pointerv, value devicev, value mapnamev)
 {
   CAMLparam3 (pointerv, devicev, mapnamev);
   guestfs_h *g = (guestfs_h *) (intptr_t) Int64_val (pointerv);

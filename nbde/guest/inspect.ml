@@ -1,13 +1,13 @@
 (* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * --inspect: which operating systems are inside, and what is where.
+ * --inspect: ask libguestfs which operating systems are inside, and what is
+ * where.
  *)
 
 open Printf
 
 open Gettext
-open Types
 
 type filesystem = {
   mountpoint : string option;
@@ -53,28 +53,26 @@ type wanted = {
 }
 
 (* What libguestfs cannot tell is not an error. *)
-let told ~default f = try f () with Guestfs.Error _ -> default
+let unless_error ~default f = try f () with Guestfs.Error _ -> default
 
-let known f =
-  match told ~default:"unknown" f with
-  | "unknown" -> None
+let text_unless word f =
+  match unless_error ~default:word f with
+  | text when text = word -> None
   | text -> Some text
 
-let given f =
-  match told ~default:"" f with
-  | "" -> None
-  | text -> Some text
+let known f = text_unless "unknown" f
+let filled f = text_unless "" f
 
 (* Only a subvolume is not named as its device. *)
 let size_of (g : Guestfs.guestfs) mountable =
-  told ~default:None (fun () ->
+  unless_error ~default:None (fun () ->
     let device =
       if String.starts_with ~prefix:"/dev/" mountable then mountable
       else g#mountable_device mountable in
     Some (g#blockdev_getsize64 device))
 
 let canonical (g : Guestfs.guestfs) device =
-  told ~default:device (fun () -> g#canonical_device_name device)
+  unless_error ~default:device (fun () -> g#canonical_device_name device)
 
 (* Whose label and UUID libguestfs takes from blkid, which is then asked once,
  * not for each by itself.  It writes special characters of a label in a way of
@@ -87,7 +85,7 @@ let is_plain_character = function
   | _ -> false
 
 let tags (g : Guestfs.guestfs) device =
-  let tags = told ~default:[] (fun () -> g#blkid device) in
+  let tags = unless_error ~default:[] (fun () -> g#blkid device) in
   let is_plain name =
     String.for_all is_plain_character
       (Option.value (List.assoc_opt name tags) ~default:"") in
@@ -100,7 +98,7 @@ let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
   let tags = if details then tags g device else [] in
   let detail name f =
     if not details then None
-    else if tags = [] then given f
+    else if tags = [] then filled f
     else List.assoc_opt name tags in
   let device' = canonical g device in
   { mountpoint = None;
@@ -109,7 +107,7 @@ let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
     fstype =
       (match fstype, List.assoc_opt "TYPE" tags with
        | Some fstype, _ | None, Some fstype -> Some fstype
-       | None, None -> given (fun () -> g#vfs_type device));
+       | None, None -> filled (fun () -> g#vfs_type device));
     size = size_of g device;
     label = detail "LABEL" (fun () -> g#vfs_label device);
     uuid = detail "UUID" (fun () -> g#vfs_uuid device) }
@@ -172,11 +170,9 @@ let mounted g findings root volume mountpoints =
     { found with mountpoint = Some mountpoint } in
   List.map filesystem mountpoints
 
-let is_windows kind = kind = Some "windows"
-
 (* libguestfs gives these for Windows only. *)
 let of_windows kind ~default f =
-  if is_windows kind then told ~default f else default
+  if kind = Some "windows" then unless_error ~default f else default
 
 let operating_system (g : Guestfs.guestfs) findings wanted root =
   let { details; _ } = wanted in
@@ -194,8 +190,10 @@ let operating_system (g : Guestfs.guestfs) findings wanted root =
     distro = known (fun () -> g#inspect_get_distro root);
     product = known (fun () -> g#inspect_get_product_name root);
     product_variant = detail (fun () -> g#inspect_get_product_variant root);
-    major = told ~default:0 (fun () -> g#inspect_get_major_version root);
-    minor = told ~default:0 (fun () -> g#inspect_get_minor_version root);
+    major =
+      unless_error ~default:0 (fun () -> g#inspect_get_major_version root);
+    minor =
+      unless_error ~default:0 (fun () -> g#inspect_get_minor_version root);
     package_format = known (fun () -> g#inspect_get_package_format root);
     package_management =
       detail (fun () -> g#inspect_get_package_management root);
@@ -220,10 +218,8 @@ let operating_system (g : Guestfs.guestfs) findings wanted root =
 
 (* Where no operating system says what belongs where. *)
 let loose_filesystems (g : Guestfs.guestfs) { details; _ } =
-  let shown (_, fstype) =
-    not (List.mem fstype ["unknown"; "crypto_LUKS"; "LVM2_member"]) in
   List.map (fun (device, fstype) -> filesystem g ~details ~fstype device)
-    (List.filter shown (g#list_filesystems ()))
+    (Filesystems.all g)
 
 let inspect (g : Guestfs.guestfs) findings wanted =
   match Array.to_list (g#inspect_os ()) with
@@ -249,95 +245,3 @@ let gather (g : Guestfs.guestfs) findings wanted ~partial =
 let version { major; minor; _ } =
   if major = 0 && minor = 0 then None
   else Some (sprintf "%d.%d" major minor)
-
-let filesystem_row { mountpoint; device; fstype; size; _ } =
-  Option.to_list mountpoint
-  @ [device; Option.value fstype ~default:(s_"unknown");
-     Option.fold ~none:"" ~some:Humansize.bytes size]
-
-(* As package managers write it: EPOCH:VERSION-RELEASE. *)
-let application_row (app : Guestfs.application2) =
-  let epoch =
-    if app.app2_epoch = 0l then "" else sprintf "%ld:" app.app2_epoch in
-  let release =
-    if app.app2_release = "" then "" else "-" ^ app.app2_release in
-  let name =
-    if app.app2_display_name = "" then app.app2_name
-    else app.app2_display_name in
-  [name; epoch ^ app.app2_version ^ release; app.app2_arch]
-
-(* A title and the facts below it that are known. *)
-let block title facts =
-  let row (name, value) =
-    match value with
-    | None | Some "" -> None
-    | Some value -> Some [name; value] in
-  title :: Table.lines ~indent:2 (List.filter_map row facts)
-
-let icon_size icon =
-  sprintf "PNG, %s" (Humansize.bytes (Int64.of_int (String.length icon)))
-
-let system_lines (system : operating_system) =
-  block (sprintf (f_"Operating system on %s") system.root) [
-    s_"Product:", system.product;
-    s_"Version:", version system;
-    s_"Architecture:", system.arch;
-    s_"Distribution:", system.distro;
-    s_"Hostname:", system.hostname;
-    s_"Package format:", system.package_format;
-    s_"Icon:", Option.map icon_size system.icon;
-  ]
-  @ [s_"  Filesystems:"]
-  @ Table.lines ~indent:4 (List.map filesystem_row system.filesystems)
-  @ (match system.applications with
-     | None -> []
-     | Some applications ->
-        s_"  Applications:"
-        :: Table.lines ~indent:4 (List.map application_row applications))
-
-let loose_lines filesystems =
-  s_"No operating system was found"
-  :: (if filesystems = [] then []
-      else
-        s_"  Filesystems:"
-        :: Table.lines ~indent:4 (List.map filesystem_row filesystems))
-
-let state_facts = function
-  | Opened { unlocked; mapname } ->
-     [ s_"Opened as:", Some ("/dev/mapper/" ^ mapname);
-       s_"Unlocked by:", Some (sprintf (f_"token %d, keyslot %d")
-                                 unlocked.token unlocked.keyslot);
-       s_"Server:", (match unlocked.servers with
-                     | [] -> None
-                     | servers -> Some (String.concat " " servers));
-       s_"Exchange:", Some (sprintf (f_"%.2f s") unlocked.seconds) ]
-  | Failed (error :: _) ->
-     [s_"Not unlocked:", Some error.message]
-  | Failed [] -> []
-  | Opened_otherwise { opener; mapname } ->
-     [ s_"Opened as:", Some ("/dev/mapper/" ^ mapname);
-       s_"Unlocked by:", Some (match opener with
-                               | Given_key _ -> s_"a given key"
-                               | Clevis_inside -> s_"clevis in the appliance") ]
-  | Not_opened { reason; _ } | Not_inside { reason } ->
-     [s_"Not opened:", Some reason]
-  | Wrong_key { reason; _ } -> [s_"Not unlocked:", Some reason]
-  | Unbound -> [s_"Not unlocked:", Some (s_"no Clevis binding")]
-  | Untried | Recovered _ -> []
-
-let device_lines { Types.device = { name; size; info; _ }; state } =
-  block (sprintf (f_"LUKS device %s") name)
-    ([ s_"UUID:", Some info.uuid;
-       s_"LUKS version:", Some (string_of_int info.version);
-       s_"Size:", Some (Humansize.bytes size);
-       s_"Cipher:", Some (sprintf (f_"%s, %d-bit key") info.cipher
-                            (8 * info.key_size)) ]
-     @ state_facts state)
-
-let lines t { outcomes; _ } =
-  let systems =
-    if t.systems = [] then [loose_lines t.loose]
-    else List.map system_lines t.systems in
-  let blocks = systems @ List.map device_lines outcomes in
-  let separated i block = if i = 0 then block else "" :: block in
-  List.map Escape.text (List.concat (List.mapi separated blocks))

@@ -135,8 +135,9 @@ let state_name = function
   | Opened _ -> "opened"
   | Not_opened _ -> "not-opened"
   | Opened_otherwise { opener = Given_key _; _ } -> "opened-by-given-key"
-  | Opened_otherwise { opener = Clevis_inside; _ } -> "opened-by-appliance"
-  | Not_inside _ -> "failed"
+  | Opened_otherwise { opener = Clevis_in_appliance; _ } ->
+     "opened-by-appliance"
+  | Failed_in_appliance _ -> "failed"
   | Wrong_key _ -> "wrong-key"
 
 let unlocked_by (u : Clevis.Exchange.unlocked) =
@@ -148,18 +149,13 @@ let unlocked_by (u : Clevis.Exchange.unlocked) =
     "verify_seconds", seconds u.verify_seconds;
   ]
 
-let mapname = function
-  | Opened { mapname; _ } | Opened_otherwise { mapname; _ } -> Some mapname
-  | Untried | Unbound | Failed _ | Recovered _ | Not_opened _ | Not_inside _
-  | Wrong_key _ -> None
-
 let errors ({ device; state } : outcome) =
   let plain ?hint code message =
     error_as code (plain_error device ?hint message) in
   match state with
   | Failed errors -> List.map error errors
   | Not_opened { reason; hint; _ } -> [plain ?hint "not-opened" reason]
-  | Not_inside { reason } -> [plain "appliance" reason]
+  | Failed_in_appliance { reason } -> [plain "appliance" reason]
   | Wrong_key { reason; binding } ->
      List.map error binding @ [plain "wrong-key" reason]
   | Untried | Unbound | Recovered _ | Opened _ | Opened_otherwise _ -> []
@@ -184,7 +180,7 @@ let device preflight (outcome : outcome) =
     "bound", Bool (is_bound device);
     "state", String (state_name state);
     "preflight", nullable verdict result;
-    "mapname", nullable text (mapname state);
+    "mapname", nullable text (mapname outcome);
     "unlocked_by", nullable unlocked_by (unlocked outcome);
     "errors", List (errors outcome);
     "luks", luks ~answer device;
@@ -238,21 +234,21 @@ let drive_mapping (letter, device) =
   Dict ["name", String letter; "device", String device]
 
 let operating_system (s : Inspect.operating_system) =
-  let told = nullable filled in
+  let if_filled = nullable filled in
   Dict [
     "root", String s.root;
-    "type", told s.kind;
-    "product_name", told s.product;
-    "product_variant", told s.product_variant;
+    "type", if_filled s.kind;
+    "product_name", if_filled s.product;
+    "product_variant", if_filled s.product_variant;
     "version", nullable text (Inspect.version s);
-    "arch", told s.arch;
-    "distro", told s.distro;
-    "osinfo", told s.osinfo;
-    "hostname", told s.hostname;
-    "package_format", told s.package_format;
-    "package_management", told s.package_management;
-    "windows_systemroot", told s.windows_systemroot;
-    "windows_current_control_set", told s.windows_current_control_set;
+    "arch", if_filled s.arch;
+    "distro", if_filled s.distro;
+    "osinfo", if_filled s.osinfo;
+    "hostname", if_filled s.hostname;
+    "package_format", if_filled s.package_format;
+    "package_management", if_filled s.package_management;
+    "windows_systemroot", if_filled s.windows_systemroot;
+    "windows_current_control_set", if_filled s.windows_current_control_set;
     "filesystems", list filesystem s.filesystems;
     "volumes", list filesystem s.volumes;
     "drive_mappings", list drive_mapping s.drive_mappings;

@@ -68,6 +68,3 @@ val gather :
 
 val version : operating_system -> string option
 (** [MAJOR.MINOR] *)
-
-val lines : t -> Types.findings -> string list
-(** For people: the systems, then the LUKS devices. *)
