@@ -43,7 +43,7 @@ let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; exchange; _ } = c.guest in
   List.iter (fun (_, file) -> Drives.check_file file) headers;
   { Unlock.depth = depth c; policy; exchange;
-    headers = Discover.headers headers;
+    headers = Headers.make ~detached:headers;
     given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
 
@@ -168,7 +168,7 @@ let mount session g found =
 let work (c : Cmdline.t) (plan : Unlock.plan) g =
   let finally () =
     Given_keys.release_held plan.given_keys;
-    Discover.release plan.headers in
+    Headers.release plan.headers in
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
     check_locked_memory ();

@@ -9,28 +9,12 @@ type seen
 
 val nothing : seen
 
-type headers
-(** All that were read, and where those are that are detached. *)
-
-val headers : (string * string) list -> headers
-(** None were read yet.  With devices whose header is detached, and the file that
-    has it. *)
-
-val detached : headers -> (string * string) list
-
-val release : headers -> unit
-(** {!Clevis.Luks.release} all that were read, also those that nobody was told
-    of. *)
-
 val scan :
-  Guestfs.guestfs -> headers -> opened:string list ->
+  Guestfs.guestfs -> Headers.t -> opened:string list ->
   seen -> Types.device list * Types.refused list * seen
-(** Look at every block device that was not seen before, and read the headers
-    of those that are LUKS.  A header that is damaged or refused, or a device
-    that cannot be read, is a warning, and the search goes on.  [opened] are the
-    names that LUKS devices were opened by, the newest first.
-    Raises [Guestfs.Error] if the appliance does not answer any more,
-    {!Failure.Error} if there is no header in such a file. *)
+(** Look at every block device that was not seen before, as {!Headers.read} does:
+    those that are LUKS.  [opened] are the names that LUKS devices were opened by,
+    the newest first. *)
 
 val was_seen : seen -> string -> bool
 

@@ -6,26 +6,33 @@
 
 {v
    argv
-    │  Cmdline
+    │  options/ Cmdline        one record of the settings of all stages
     ▼
    guest
-    │  Appliance               launches; gives a Guestfs.guestfs
+    │  guest/   Appliance      launches; Drives adds the disks
     ▼
-   Guestfs.guestfs ─────────────────────────────┐
-    │  Discover                                 │
-    ▼                                           │ again, after something
-   device list, refused list ──▶ Listing        │ was opened
-    │  Clevis.Exchange                          │
-    ▼                                           │
-   outcome list                                 │
-    │  Unlock                  opens; Keys for  │
-    │                          what has no      │
-    │                          binding ─────────┘
+   Guestfs.guestfs
+    │  guest/   Discover       Block_devices, and their Headers ◀─┐
+    ▼                                                             │ again,
+   device list, refused list                                      │ after
+    │  unlock/  Unlock         asks (Clevis.Exchange, by the      │ something
+    │                          policy of Servers), and opens;     │ was opened
+    │                          Given_keys for what has no binding │
+    ▼                                                             │
+   outcome list ──────────────────────────────────────────────────┘
+    │
     ▼
    findings
-    ├──▶ Report                --check, errors, exit status
-    ├──▶ Inspect               --inspect
-    └──▶ Keyfile               --output-keys
+    ├──▶ unlock/ Preflight     --preflight
+    │            Export        --export-requests
+    ├──▶ guest/  Inspect       --inspect: asks what is inside
+    ├──▶ show/   Listing       --list
+    │            Report        --check, errors, exit status
+    │            Inspect_text, Inspect_xml
+    │            Json_document
+    └──▶ give/   Keyfile       --output-keys
+                 Handover      --run
+                 Mount         --mount; Filesystems says what is where
 v}
 
     Each step uses only what comes from above. *)
@@ -44,7 +51,7 @@ type source =
 (** A disk on the command line. *)
 type disk = {
   source : source;
-  format : string option;       (** [None]: libguestfs finds out *)
+  format : string option;       (** [None]: it is found out *)
   blocksize : int option;       (** bytes of a sector *)
 }
 

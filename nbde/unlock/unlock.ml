@@ -24,7 +24,7 @@ type plan = {
   exchange : exchange;
   given_keys : Given_keys.t;
   may_restart : bool;
-  headers : Discover.headers;
+  headers : Headers.t;
 }
 
 (* One thread verifies keys one after another, while servers may still be
@@ -324,7 +324,7 @@ let check_headers seen headers =
   let check (device, _) =
     if not (Discover.was_seen seen device) then
       Messages.warning (f_"option --header: there is no device %s") device in
-  List.iter check (Discover.detached headers)
+  List.iter check (Headers.detached headers)
 
 let open_all g plan ~quick ~all =
   let so_far = { outcomes = []; refused = [] } in

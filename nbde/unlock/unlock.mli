@@ -27,7 +27,7 @@ type plan = {
   given_keys : Given_keys.t;    (** for what no binding opens *)
   may_restart : bool;           (** was the memory of the appliance left to
                                     us? *)
-  headers : Discover.headers;   (** the caller releases them *)
+  headers : Headers.t;   (** the caller releases them *)
 }
 
 val check_plan : plan -> unit
