@@ -96,7 +96,7 @@ let ask (c : Cmdline.t) policy (found : Json_document.t) =
   | Collect { files; replace } -> export policy found ~replace files
   | Online | Replies _ when c.preflight ->
      let preflight = Preflight.run ~probe:c.probe policy found.findings in
-     Preflight.lines preflight,
+     Preflight_text.lines preflight,
      { found with preflight = Some preflight;
                   status = Preflight.exit_status preflight }
   | Online | Replies _ -> [], found
@@ -116,10 +116,8 @@ let print_texts (c : Cmdline.t) (found : Json_document.t) asked =
     | Some inspection -> [Inspect_text.lines inspection findings]
     | None -> [];
   ] in
-  let print i lines =
-    if i > 0 then print_newline ();
-    List.iter print_endline lines in
-  List.iteri print (List.filter (fun lines -> lines <> []) outputs)
+  List.iter print_endline
+    (Lines.blocks (List.filter (fun lines -> lines <> []) outputs))
 
 (* Among messages in JSON it is one line, as they are. *)
 let print_document (c : Cmdline.t) document =

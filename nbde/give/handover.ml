@@ -21,7 +21,7 @@ let check command =
   match command with
   | name :: _ when name <> keys_word && name <> stdin_word -> ()
   | _ ->
-     raise (Options.Error (Usage (s_"option --run needs a command after '--'")))
+     Options.usage (f_"option --run needs a command after '--'")
 
 (* As execvp(3) looks for it, but before anything else is done. *)
 let check_found command =

@@ -20,9 +20,6 @@ type settings = {
 let check_guest settings guest =
   Drives.check ~writable:settings.writable guest
 
-let by_libvirt (g : Guestfs.guestfs) =
-  String.starts_with ~prefix:"libvirt" (g#get_backend ())
-
 (* A folder for temporary files, ours and those of the programs that libguestfs
  * starts: nobody else removes the disk of the appliance that qemu makes, if it
  * is killed before it does.  For root, libvirt runs qemu as another user, who
@@ -32,7 +29,7 @@ let make_folder (g : Guestfs.guestfs) =
   try
     let folder =
       Files.make_folder ~parent:(g#get_tmpdir ()) ~prefix:(Package.name ^ "-") in
-    if Unix.geteuid () = 0 && by_libvirt g then Unix.chmod folder 0o711;
+    if Unix.geteuid () = 0 && Drives.by_libvirt g then Unix.chmod folder 0o711;
     folder
   with Unix.Unix_error (code, _, folder) -> Failure.of_code folder code
 
@@ -78,7 +75,7 @@ let no_launch_hint g =
      remote disk that is LUKS version 1 from its first byte must be copied to a \
      file first."
   ^
-  if by_libvirt g then
+  if Drives.by_libvirt g then
     "  " ^ s_"With LIBGUESTFS_BACKEND=direct, qemu is run without libvirt, which \
               takes no disk that is LUKS version 1 from its first byte."
   else ""

@@ -158,10 +158,10 @@ let add_itself (g : Guestfs.guestfs) { source; blocksize; _ } format =
     Failure.error (f_"%s: cannot be added (-v shows more): %s") (title source)
       (Guestfs_error.line message)
 
-let reader (g : Guestfs.guestfs) =
-  if String.starts_with ~prefix:"libvirt" (g#get_backend ()) then
-    Overlay.Libvirt
-  else Overlay.Qemu
+let by_libvirt (g : Guestfs.guestfs) =
+  String.starts_with ~prefix:"libvirt" (g#get_backend ())
+
+let reader g = if by_libvirt g then Overlay.Libvirt else Overlay.Qemu
 
 let add_disk g ~folder ~writable i disk =
   let place =

@@ -10,6 +10,9 @@
     whose format is known and below which every file and format is named (see
     {!Overlay}), or, to be written to, the disk itself with its format. *)
 
+val by_libvirt : Guestfs.guestfs -> bool
+(** Is the appliance started by libvirt? *)
+
 val check : writable:bool -> Types.guest -> unit
 (** What can be told without reading: are there such files, may they be read, is
     the format one that is known?  Raises {!Failure.Error}. *)

@@ -144,8 +144,6 @@ let guest f (p : parsing) = { p with guest = f p.guest }
 
 let mount f (p : parsing) = { p with mount = f p.mount }
 
-let opt names argument help = { names; argument; help }
-
 (* Options are listed by their names, without dashes. *)
 let by_name a b =
   let letters option =
@@ -156,13 +154,14 @@ let by_name a b =
 
 let rec options () =
   List.stable_sort by_name
-    (own_options () @ Guest_options.options guest
-     @ Mount_options.options mount
-     @ Server_options.options servers)
+    (own_options ()
+     @ of_part guest Guest_options.options
+     @ of_part mount Mount_options.options
+     @ of_part servers Server_options.options)
 
 and own_options () = [
   opt ["-a"; "--add"]
-    (Value { metavar = "FILE|URI"; set = add_disk })
+    (value "FILE|URI" add_disk)
     (s_"Add a disk of the guest");
   opt ["--applications"]
     (flag (fun c -> { c with applications = true }))
@@ -204,12 +203,9 @@ and own_options () = [
     (Optional { metavar = "FORMAT"; set = set_machine_readable })
     (s_"Print messages as JSON; without disk, print the features");
   opt ["--memsize"]
-    (Value {
-       metavar = "MIB";
-       set = (fun text ->
-         let memsize = integer ~least:256 ~greatest:1_048_576 text in
-         appliance (fun a -> { a with memsize = Some memsize }));
-     })
+    (value "MIB" (fun text ->
+       let memsize = integer ~least:256 ~greatest:1_048_576 text in
+       appliance (fun a -> { a with memsize = Some memsize })))
     (s_"Memory of the appliance");
   opt ["--network"]
     (Flag (appliance (fun a -> { a with network = true })))
@@ -224,25 +220,17 @@ and own_options () = [
     (flag (fun c -> { c with quick_open = false }))
     (s_"Open devices with their own headers, at their own cost");
   opt ["--output-format"]
-    (Value {
-       metavar = String.concat "|" (List.map fst output_formats);
-       set = (fun name ->
-         let output_format = output_format_named name in
-         command (fun c -> { c with output_format }));
-     })
+    (value (String.concat "|" (List.map fst output_formats)) (fun name ->
+       let output_format = output_format_named name in
+       command (fun c -> { c with output_format })))
     (s_"How to print what was found");
   opt ["--output-keys"]
-    (Value {
-       metavar = "FILE";
-       set = (fun file p -> { p with keys_file = Some file });
-     })
+    (value "FILE" (fun file p -> { p with keys_file = Some file }))
     (s_"Unlock the guest and write its keys");
   opt ["--output-keys-format"]
-    (Value {
-       metavar = String.concat "|"
-                   (List.map (fun f -> f.Keyfile.name) Keyfile.formats);
-       set = (fun name p -> { p with keys_format = Some (format_named name) });
-     })
+    (value
+       (String.concat "|" (List.map (fun f -> f.Keyfile.name) Keyfile.formats))
+       (fun name p -> { p with keys_format = Some (format_named name) }))
     (s_"How --output-keys writes them");
   opt ["--preflight"]
     (flag (fun c -> { c with preflight = true }))
@@ -257,12 +245,9 @@ and own_options () = [
     (Flag (fun _ -> raise (Print_only (listed (short_options (options ()))))))
     (s_"List the short options");
   opt ["--smp"]
-    (Value {
-       metavar = "N";
-       set = (fun text ->
-         let smp = integer ~least:1 ~greatest:255 text in
-         appliance (fun a -> { a with smp = Some smp }));
-     })
+    (value "N" (fun text ->
+       let smp = integer ~least:1 ~greatest:255 text in
+       appliance (fun a -> { a with smp = Some smp })))
     (s_"Number of virtual processors of the appliance");
   opt ["-v"; "--verbose"]
     (Flag (appliance (fun a -> { a with verbose = true })))
@@ -313,8 +298,6 @@ let features =
   @ ["network"; "tang-allow"; "tang-keydir"; "tang-map"; "tang-proxy";
      "tang-timeout"]
 
-let usage message = raise (Options.Error (Usage message))
-
 let exports (c : t) =
   match c.servers.exchange with
   | Servers.Collect _ -> true
@@ -339,15 +322,15 @@ let actions (c : t) =
 
 let output_keys p c =
   match p.keys_file with
-  | Some "" -> usage (s_"option --output-keys needs the name of a file")
+  | Some "" -> usage (f_"option --output-keys needs the name of a file")
   | Some file ->
      let format =
        Option.value p.keys_format ~default:(List.hd Keyfile.formats) in
      Some { Keyfile.file; format; force = p.force }
   | None when p.keys_format <> None ->
-     usage (s_"option --output-keys-format needs --output-keys")
+     usage (f_"option --output-keys-format needs --output-keys")
   | None when p.force && not (exports c) ->
-     usage (s_"option --force needs --output-keys or --export-requests")
+     usage (f_"option --force needs --output-keys or --export-requests")
   | None -> None
 
 (* Keys on standard output must be alone there. *)
@@ -357,22 +340,22 @@ let check_stdout c =
     || c.machine_readable = Some Messages.Stdout in
   match c.output_keys with
   | Some { file = "-"; _ } when shared ->
-     usage (s_"option '--output-keys -' cannot be combined with other output \
+     usage (f_"option '--output-keys -' cannot be combined with other output \
                on standard output")
   | Some _ | None -> ()
 
 (* XML is about the inspection, and has no place for anything else. *)
 let check_inspection c =
   if not c.inspect then (
-    if c.applications then usage (s_"option --applications needs --inspect");
-    if c.icon then usage (s_"option --icon needs --inspect");
+    if c.applications then usage (f_"option --applications needs --inspect");
+    if c.icon then usage (f_"option --icon needs --inspect");
     if c.output_format = Xml then
-      usage (s_"option --output-format=xml needs --inspect")
+      usage (f_"option --output-format=xml needs --inspect")
   );
   if c.output_format = Xml
      && (c.list || c.check
          || c.machine_readable = Some Messages.Stdout) then
-    usage (s_"option --output-format=xml cannot be combined with other output \
+    usage (f_"option --output-format=xml cannot be combined with other output \
               on standard output")
 
 (* What gets keys. *)
@@ -383,22 +366,20 @@ let unlocks (c : t) =
 (* Each run asks the servers in one way. *)
 let check_asking c =
   let alone option =
-    usage (sprintf (f_"option %s can only be combined with the action --list")
-             option) in
+    usage (f_"option %s can only be combined with the action --list") option in
   if c.preflight && (unlocks c || exports c || imports c) then
     alone "--preflight";
   if exports c && unlocks c then alone "--export-requests";
   if imports c && not (unlocks c) then
-    usage (s_"option --import-replies needs --check, --inspect, --mount, \
+    usage (f_"option --import-replies needs --check, --inspect, --mount, \
               --output-keys or --run");
   if not (c.probe || c.preflight) then
-    usage (s_"option --no-probe needs --preflight")
+    usage (f_"option --no-probe needs --preflight")
 
 (* Clevis in the appliance gives no keys, and knows nothing of our policy. *)
 let check_in_appliance (c : t) =
   let cannot option =
-    usage (sprintf (f_"option --exchange=appliance cannot be combined with \
-                       %s") option) in
+    usage (f_"option --exchange=appliance cannot be combined with %s") option in
   if c.guest.exchange = Unlock.In_appliance then (
     if c.check then cannot "--check";
     if c.preflight then cannot "--preflight";
@@ -411,12 +392,12 @@ let check_in_appliance (c : t) =
 let check_run (c : t) =
   Option.iter Handover.check c.run;
   if c.run <> None && c.mount <> None then
-    usage (s_"option --run cannot be combined with --mount")
+    usage (f_"option --run cannot be combined with --mount")
 
 let check_command (c : t) =
   Guest_options.check c.guest ~disks:c.disks;
   if not (c.list || c.preflight || exports c || unlocks c || imports c) then
-    usage (s_"no action was given: use one or more of --list, --preflight, \
+    usage (f_"no action was given: use one or more of --list, --preflight, \
               --check, --inspect, --mount, --output-keys, --run, \
               --export-requests");
   check_asking c;
@@ -428,11 +409,9 @@ let check_command (c : t) =
 let finish p arguments =
   (match arguments, p.dangling with
    | argument :: _, _ when p.command.run = None ->
-      usage (sprintf (f_"'%s' is not an option; disks are given with -a")
-               argument)
+      usage (f_"'%s' is not an option; disks are given with -a") argument
    | _, Some option ->
-      usage (sprintf (f_"option %s must stand before the -a that it is for")
-               option)
+      usage (f_"option %s must stand before the -a that it is for") option
    | _, None -> ());
   let c = p.command in
   let c = {
@@ -452,7 +431,7 @@ let finish p arguments =
     output_keys = output_keys p c;
   } in
   if c.machine_readable <> None && c.disks = []
-     && not (Guest_options.is_given c.guest) then Print (listed features)
+     && not (Guest_options.names_domain c.guest) then Print (listed features)
   else (
     check_command c;
     Run c

@@ -5,8 +5,6 @@
  * that it needs, and who opens its devices.
  *)
 
-open Printf
-
 open Gettext
 open Options
 
@@ -30,12 +28,10 @@ let initial = {
   exchange = On_host;
 }
 
-let not_empty text = if text = "" then raise (Invalid (s_"is empty"))
-
 let set_domain text t =
   not_empty text;
   if t.domain <> None then
-    raise (Error (Usage (s_"option -d can be given only once")));
+    usage (f_"option -d can be given only once");
   { t with domain = Some text }
 
 let set_connect text t =
@@ -59,16 +55,12 @@ let set_exchange text t =
   | "appliance" -> { t with exchange = In_appliance }
   | _ -> raise (Invalid (s_"neither host nor appliance"))
 
-let options lift =
-  let opt names argument help = { names; argument; help } in
-  let value metavar set =
-    Value { metavar; set = (fun text -> lift (set text)) } in
-  let flag f = Flag (lift f) in
+let options =
   [ opt ["-c"; "--connect"] (value "URI" set_connect)
       (s_"Where libvirt is, for -d");
     opt ["-d"; "--domain"] (value "NAME|UUID" set_domain)
       (s_"Add the disks of a guest of libvirt");
-    opt ["--echo-keys"] (flag (fun t -> { t with echo_keys = true }))
+    opt ["--echo-keys"] (Flag (fun t -> { t with echo_keys = true }))
       (s_"Show keys while they are typed");
     opt ["--exchange"] (value "host|appliance" set_exchange)
       (s_"Who asks the servers");
@@ -79,13 +71,11 @@ let options lift =
          { t with selectors = Given_keys.selector text :: t.selectors }))
       (s_"Key of a device that no binding opens");
     opt ["--keys-from-stdin"]
-      (flag (fun t -> { t with keys_from_stdin = true }))
+      (Flag (fun t -> { t with keys_from_stdin = true }))
       (s_"Read such keys from standard input") ]
 
 let settings t =
   { t with selectors = List.rev t.selectors; headers = List.rev t.headers }
-
-let usage fmt = ksprintf (fun message -> raise (Error (Usage message))) fmt
 
 let check t ~disks =
   match t.domain, t.connect, disks with
@@ -94,7 +84,7 @@ let check t ~disks =
   | None, Some _, _ -> usage (f_"option -c needs -d")
   | Some _, _, [] | None, None, _ :: _ -> ()
 
-let is_given t = t.domain <> None
+let names_domain t = t.domain <> None
 
 let guest t disks =
   match t.domain with

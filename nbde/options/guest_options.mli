@@ -17,8 +17,7 @@ type t = {
 
 val initial : t
 
-val options : ((t -> t) -> 'a -> 'a) -> 'a Options.t list
-(** The options, for settings of which [t] is a part. *)
+val options : t Options.t list
 
 val settings : t -> t
 (** When all options were read: what may be given several times, in order. *)
@@ -26,8 +25,7 @@ val settings : t -> t
 val check : t -> disks:Types.disk list -> unit
 (** Is there one guest?  Raises {!Options.Error}. *)
 
-val is_given : t -> bool
-(** Is there a domain? *)
+val names_domain : t -> bool
 
 val guest : t -> Types.disk list -> Types.guest
 

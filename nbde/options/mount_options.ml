@@ -27,8 +27,6 @@ let initial = {
   pid_file = None;
 }
 
-let not_empty text = if text = "" then raise (Invalid (s_"is empty"))
-
 let set_directory text t =
   not_empty text;
   { t with directory = Some text }
@@ -49,24 +47,18 @@ let set_pid_file text t =
   not_empty text;
   { t with pid_file = Some text }
 
-let options lift =
-  let opt names argument help = { names; argument; help } in
-  let value metavar set =
-    Value { metavar; set = (fun text -> lift (set text)) } in
-  let flag f = Flag (lift f) in
+let options =
   [ opt ["--mount"] (value "DIR" set_directory)
       (s_"Unlock the guest and mount it on a directory");
     opt ["-m"] (value "DEV[:MOUNTPOINT[:OPTIONS[:FSTYPE]]]" add_place)
       (s_"Let --mount mount this, and not what the guest says");
-    opt ["--no-fork"] (flag (fun t -> { t with fork = false }))
+    opt ["--no-fork"] (Flag (fun t -> { t with fork = false }))
       (s_"Let --mount stay in the foreground");
     opt ["-o"] (value "OPTION" add_fuse_option) (s_"FUSE option of --mount");
     opt ["--pid-file"] (value "FILE" set_pid_file)
       (s_"Write the process ID of --mount when it is ready");
-    opt ["--rw"] (flag (fun t -> { t with writable = true }))
+    opt ["--rw"] (Flag (fun t -> { t with writable = true }))
       (s_"Let --mount write to the guest's disks") ]
-
-let usage fmt = ksprintf (fun message -> raise (Error (Usage message))) fmt
 
 (* Without --mount, none of the others can be given. *)
 let check_unused t =

@@ -8,8 +8,7 @@ type t
 
 val initial : t
 
-val options : ((t -> t) -> 'a -> 'a) -> 'a Options.t list
-(** The options, for settings of which [t] is a part. *)
+val options : t Options.t list
 
 val settings : t -> Mount.settings option
 (** [None] without [--mount].  Raises {!Options.Error}. *)

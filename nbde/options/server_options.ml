@@ -42,84 +42,78 @@ let proxy text =
 let same text = text
 
 (* A value that convert reads and set puts into the settings. *)
-let value lift name metavar (convert, set) help =
+let setting name metavar (convert, set) help =
   let set text =
     let v = convert text in
-    lift (fun t -> { t with so_far = set v t.so_far }) in
-  { names = [name]; argument = Value { metavar; set }; help }
+    fun t -> { t with so_far = set v t.so_far } in
+  opt [name] (value metavar set) help
 
 (* A value that waits for the others. *)
-let later lift name metavar set help =
-  let set text = lift (set (Some text)) in
-  { names = [name]; argument = Value { metavar; set }; help }
+let later name metavar set help =
+  opt [name] (value metavar (fun text -> set (Some text))) help
 
-let policy_options lift : _ Options.t list =
+let policy_options : _ Options.t list =
   let open Servers in
-  let value name = value lift name in
   [
-    value "--tang-allow" "PATTERN"
+    setting "--tang-allow" "PATTERN"
       (same, fun pattern s -> { s with allow = Pattern pattern :: s.allow })
       (s_"Ask only servers that match a pattern");
-    value "--tang-allow-file" "FILE"
+    setting "--tang-allow-file" "FILE"
       (same, fun file s -> { s with allow = Patterns_in file :: s.allow })
       (s_"The same, with patterns from a file");
-    value "--tang-keydir" "DIR"
+    setting "--tang-keydir" "DIR"
       (same, fun dir s -> { s with keydir = Some dir })
       (s_"Answer from a folder of Tang's keys; ask no server");
-    value "--tang-map" "FROM=TO"
+    setting "--tang-map" "FROM=TO"
       (same, fun map s -> { s with map = map :: s.map })
       (s_"Ask another server than the one that a token names");
-    value "--tang-resolve" "HOST:PORT:ADDR"
+    setting "--tang-resolve" "HOST:PORT:ADDR"
       (same, fun entry s -> { s with resolve = entry :: s.resolve })
       (s_"Address of a server, instead of asking a name server");
   ]
 
-let connection_options lift : _ Options.t list =
+let connection_options : _ Options.t list =
   let open Servers in
-  let value name = value lift name in
   [
-    value "--tang-cacert" "FILE"
+    setting "--tang-cacert" "FILE"
       (same, fun file s -> { s with cacert = Some file })
       (s_"CAs to trust for https, instead of the system's");
-    value "--tang-cert" "FILE"
+    setting "--tang-cert" "FILE"
       (same, fun file s -> { s with cert = Some file })
       (s_"Client certificate for https");
-    value "--tang-key" "FILE"
+    setting "--tang-key" "FILE"
       (same, fun file s -> { s with key = Some file })
       (s_"Its key, if that is in another file");
-    value "--tang-proxy" "URL"
+    setting "--tang-proxy" "URL"
       (proxy, fun url s -> { s with proxy = Some url })
       (s_"Ask servers through a proxy");
-    { names = ["--no-proxy"];
-      argument = Flag (lift (fun t ->
-        { t with so_far = { t.so_far with no_proxy = true } }));
-      help = s_"Ask servers without a proxy" };
+    opt ["--no-proxy"]
+      (Flag (fun t -> { t with so_far = { t.so_far with no_proxy = true } }))
+      (s_"Ask servers without a proxy");
   ]
 
-let time_options lift : _ Options.t list =
+let time_options : _ Options.t list =
   let open Servers in
-  let value name = value lift name in
   [
-    value "--deadline" "SECONDS"
+    setting "--deadline" "SECONDS"
       (seconds, fun n s -> { s with deadline = Some n })
       (s_"Longest time for the whole exchange with the servers");
-    value "--tang-connect-timeout" "SECONDS"
+    setting "--tang-connect-timeout" "SECONDS"
       (seconds, fun n s -> { s with connect_timeout = Some n })
       (s_"Longest time until a server is connected to");
-    value "--tang-parallel" "N"
+    setting "--tang-parallel" "N"
       (integer ~least:1 ~greatest:256,
        fun n s -> { s with parallel = Some n })
       (s_"Number of requests to one server at a time");
-    value "--tang-retries" "N"
+    setting "--tang-retries" "N"
       (integer ~least:0 ~greatest:100, fun n s -> { s with retries = Some n })
       (s_"How often a request is repeated that failed for the moment");
-    value "--tang-timeout" "SECONDS"
+    setting "--tang-timeout" "SECONDS"
       (seconds, fun n s -> { s with timeout = Some n })
       (s_"Longest time for one request to a server");
   ]
 
-let file_options lift : _ Options.t list =
-  let later name metavar = later lift name metavar in
+let file_options : _ Options.t list =
   [
     later "--export-requests" "FILE"
       (fun requests t -> { t with requests })
@@ -132,25 +126,22 @@ let file_options lift : _ Options.t list =
       (s_"What is kept, secret, between the two steps");
   ]
 
-let options lift =
-  policy_options lift @ connection_options lift @ time_options lift
-  @ file_options lift
-
-let usage message = raise (Options.Error (Usage message))
+let options =
+  policy_options @ connection_options @ time_options @ file_options
 
 let exchange ~force { requests; replies; state; _ } =
   match requests, replies, state with
   | Some "", _, _ | _, Some "", _ | _, _, Some "" ->
-     usage (s_"options --export-requests, --import-replies and \
+     usage (f_"options --export-requests, --import-replies and \
                --requests-state need the name of a file")
   | Some _, Some _, _ ->
-     usage (s_"option --export-requests cannot be combined with \
+     usage (f_"option --export-requests cannot be combined with \
                --import-replies")
   | Some requests, None, _ ->
      let default = Servers.default_state ~requests in
      let state = Option.value state ~default in
      if state = requests then
-       usage (s_"--export-requests and --requests-state name the same file");
+       usage (f_"--export-requests and --requests-state name the same file");
      Servers.Collect { files = { exchanged = requests; state };
                        replace = force }
   | None, Some replies, Some state ->
@@ -159,26 +150,26 @@ let exchange ~force { requests; replies; state; _ } =
      (match Servers.state_of_replies ~replies with
       | Some state -> Servers.Replies { exchanged = replies; state }
       | None ->
-         usage (s_"option --import-replies needs --requests-state, unless its \
+         usage (f_"option --import-replies needs --requests-state, unless its \
                    FILE has the name of the requests with .replies behind it"))
   | None, None, Some _ ->
-     usage (s_"option --requests-state needs --export-requests or \
+     usage (f_"option --requests-state needs --export-requests or \
                --import-replies")
   | None, None, None -> Servers.Online
 
 let settings ~force t =
   let s = t.so_far in
   if s.key <> None && s.cert = None then
-    usage (s_"option --tang-key needs --tang-cert");
+    usage (f_"option --tang-key needs --tang-cert");
   (* Whoever gives it wants a server to see it. *)
   if s.cert <> None && s.allow = [] && s.map = [] then
-    usage (s_"option --tang-cert needs --tang-allow or --tang-map: it is only \
+    usage (f_"option --tang-cert needs --tang-allow or --tang-map: it is only \
               shown to servers that these name");
   if s.proxy <> None && s.no_proxy then
-    usage (s_"option --tang-proxy cannot be combined with --no-proxy");
+    usage (f_"option --tang-proxy cannot be combined with --no-proxy");
   let exchange = exchange ~force t in
   if s.keydir <> None && exchange <> Servers.Online then
-    usage (s_"option --tang-keydir cannot be combined with \
+    usage (f_"option --tang-keydir cannot be combined with \
               --export-requests or --import-replies");
   { s with
     allow = List.rev s.allow;

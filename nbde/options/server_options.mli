@@ -9,8 +9,7 @@ type t
 
 val initial : t
 
-val options : ((t -> t) -> 'a -> 'a) -> 'a Options.t list
-(** The options, inside of a record of somebody else's. *)
+val options : t Options.t list
 
 val settings : force:bool -> t -> Servers.settings
 (** What they mean together.  [force]: files may be replaced.  Raises

@@ -99,6 +99,5 @@ let lines { Inspect.systems; loose } { outcomes; _ } =
   let systems =
     if systems = [] then [loose_lines loose]
     else List.map system_lines systems in
-  let blocks = systems @ List.map device_lines outcomes in
-  let separated i block = if i = 0 then block else "" :: block in
-  List.map Escape.text (List.concat (List.mapi separated blocks))
+  List.map Escape.text
+    (Lines.blocks (systems @ List.map device_lines outcomes))

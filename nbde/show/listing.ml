@@ -36,12 +36,10 @@ let keyslot_remarks (keyslot : Clevis.Luks.keyslot) =
   | None, "normal" -> []
   | None, priority -> [sprintf (f_"priority: %s") priority]
 
-let indent n line = String.make n ' ' ^ line
-
 let keyslot_lines keyslots =
   let rows = Table.lines (List.map keyslot_row keyslots) in
   let lines row keyslot =
-    row :: List.map (indent 3) (keyslot_remarks keyslot) in
+    row :: List.map (Lines.indent 3) (keyslot_remarks keyslot) in
   List.concat (List.map2 lines rows keyslots)
 
 let pin_head (pin : Clevis.Luks.pin) =
@@ -68,7 +66,7 @@ let pin_details (pin : Clevis.Luks.pin) =
 
 let rec pin_lines (pin : Clevis.Luks.pin) =
   pin_head pin
-  :: List.map (indent 2)
+  :: List.map (Lines.indent 2)
        (pin_details pin @ List.concat_map pin_lines pin.children)
 
 let keyslots_text = function
@@ -89,11 +87,11 @@ let token_lines (token : Clevis.Luks.token) =
            sprintf (f_"cannot be read: %s") error.message) token.broken);
       Option.fold ~none:[] ~some:pin_lines token.pin;
     ] in
-  head :: List.map (indent 3) details
+  head :: List.map (Lines.indent 3) details
 
 let section title = function
   | [] -> [sprintf (f_"%s none") title]
-  | lines -> title :: List.map (indent 2) lines
+  | lines -> title :: List.map (Lines.indent 2) lines
 
 let device_lines { device = { name; size; info; detached; _ }; _ } =
   let facts =
@@ -106,7 +104,7 @@ let device_lines { device = { name; size; info; detached; _ }; _ } =
   let keyslots = keyslot_lines info.keyslots in
   let tokens = List.concat_map token_lines info.tokens in
   sprintf "%s: LUKS%d, %s" name info.version (Humansize.bytes size)
-  :: List.map (indent 2)
+  :: List.map (Lines.indent 2)
        (Table.lines facts
         @ section (s_"Keyslots:") keyslots
         @ section (s_"Tokens:") tokens)
@@ -114,24 +112,22 @@ let device_lines { device = { name; size; info; detached; _ }; _ } =
 let refused_line (refused : refused) =
   sprintf (f_"%s: not usable: %s") refused.name refused.error.message
 
-let width = 80
-
 (* A line that is too long goes on below, further in. *)
 let fitted line =
-  if Escape.width line <= width then [line]
+  if Escape.width line <= Lines.width then [line]
   else (
     let text = String.trim line in
     let rec spaces i = if line.[i] = ' ' then spaces (i + 1) else i in
     let n = spaces 0 in
-    match Wrap.lines ~width:(max 20 (width - n - 2)) text with
+    match Wrap.lines ~width:(max 20 (Lines.width - n - 2)) text with
     | [] -> [line]
-    | first :: rest -> indent n first :: List.map (indent (n + 2)) rest
+    | first :: rest ->
+       Lines.indent n first :: List.map (Lines.indent (n + 2)) rest
   )
 
 let lines { outcomes; refused } =
   let blocks =
     List.map device_lines outcomes
     @ List.map (fun refused -> [refused_line refused]) refused in
-  let separated i block = if i = 0 then block else "" :: block in
   List.concat_map (fun line -> fitted (Escape.text line))
-    (List.concat (List.mapi separated blocks))
+    (Lines.blocks blocks)

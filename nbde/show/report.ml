@@ -32,10 +32,8 @@ let check_line { device; state } =
   sprintf "%s %s: %s" device.name device.info.uuid text
 
 let check_lines { outcomes; refused } =
-  let refused_line (refused : refused) =
-    sprintf (f_"%s: not usable: %s") refused.name refused.error.message in
   List.map Escape.text
-    (List.map check_line outcomes @ List.map refused_line refused)
+    (List.map check_line outcomes @ List.map Listing.refused_line refused)
 
 let binding_failures = function
   | [_summary; (error : Clevis.error)] -> [error.line, error.hint]

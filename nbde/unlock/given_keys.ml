@@ -18,10 +18,9 @@ type selector = {
 
 (* What is wrong is said without the words, which may have a passphrase. *)
 let malformed () =
-  let message =
-    s_"option --key: a selector is ID:key:PASSPHRASE, ID:file:FILE or \
-       ID:clevis" in
-  raise (Options.Error (Usage message))
+  Options.usage
+    (f_"option --key: a selector is ID:key:PASSPHRASE, ID:file:FILE or \
+        ID:clevis")
 
 let selector text =
   match String.split_on_char ':' text with

@@ -4,7 +4,15 @@
 
 (** [--preflight]: would the guest's devices open, and what is missing? *)
 
-type t
+type checked = {
+  device : Types.device;
+  result : Clevis.Preflight.result;
+}
+
+type t = {
+  checked : checked list;
+  refused : Types.refused list;
+}
 
 val run : probe:bool -> Clevis.Policy.t -> Types.findings -> t
 (** Ask the servers of all devices for their advertisements; [probe]: and for
@@ -22,8 +30,8 @@ val leaf :
   Clevis.Preflight.leaf option
 (** What is known of the server of a pin. *)
 
-val lines : t -> string list
-(** A paragraph for each device, at most 80 columns wide where names allow. *)
+val works : checked -> int -> Clevis.Luks.pin -> bool
+(** Would this pin of the token with this number open? *)
 
 val exit_status : t -> int
 (** 0: every bound device would open; 2: some would not; 3: there is no Clevis

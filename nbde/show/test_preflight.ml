@@ -61,7 +61,7 @@ let status name expected preflight =
 
 let text name expected preflight =
   Testing.text name (String.concat "\n" expected)
-    (String.concat "\n" (Preflight.lines preflight))
+    (String.concat "\n" (Preflight_text.lines preflight))
 
 let two_of_three = [token (sss 2 3)]
 
@@ -127,7 +127,7 @@ let test_text () =
                    (String.concat " " (List.init 40 (fun _ -> "words"))))] in
   Testing.is_true "80 columns"
     (List.for_all (fun line -> String.length line <= 80)
-       (Preflight.lines wide))
+       (Preflight_text.lines wide))
 
 let () =
   test_status ();
