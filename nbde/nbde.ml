@@ -51,30 +51,13 @@ let print_error (message, hint) =
   Messages.error "%s" message;
   Option.iter (Messages.hint "%s") hint
 
-(* A fault of ours. *)
-exception Keys_left of int
-
-(* One line for whatever went wrong, and what to try. *)
-let describe = function
-  | Failure.Error { message; hint; _ } -> message, hint
-  | Clevis.Error { line; hint; _ } -> line, hint
-  | Guestfs.Error message ->
-     sprintf (f_"libguestfs: %s") (Guestfs_error.line message), None
-  | Sys_error message -> message, None
-  | Unix.Unix_error (code, call, argument) ->
-     sprintf "%s %s: %s" call argument (Unix.error_message code), None
-  | Keys_left bytes ->
-     sprintf (f_"internal error: %d bytes of keys were not released") bytes, None
-  | Out_of_memory -> s_"out of memory", None
-  | e -> sprintf (f_"internal error: %s") (Printexc.to_string e), None
-
 (* What is known of the disk is reported whatever goes wrong afterwards: the
  * error is part of it.  The other steps are done as far as they can be.
  *)
 let attempt (found : Json_document.t) ~otherwise step =
   try step found
   with e when Signals.received () = None ->
-    let error = describe e in
+    let error = Error_text.of_exn e in
     print_error error;
     otherwise, { found with errors = found.errors @ [error];
                             status = if found.status = 0 then 1
@@ -199,30 +182,11 @@ let release ({ given_keys; policy; _ } : Unlock.plan) =
   Given_keys.release given_keys;
   Clevis.Policy.release policy
 
-(* A keyslot that is still being tried, for a device that is given up, has the
- * key in its memory.  It cannot be ended, but it costs no more than a device may.
- *)
-let rec wait_for_verification () =
-  if Clevis.Exchange.is_left () then (
-    Signals.check ();
-    Unix.sleepf 0.05;
-    wait_for_verification ()
-  )
-
-(* Is not one key left?  It is a fault of ours if there is. *)
-let check_released () =
-  let bytes = Clevis.memory_used () in
-  if bytes > 0 then raise (Keys_left bytes)
-
-let finish_with_keys () =
-  wait_for_verification ();
-  check_released ()
-
 (* The keys are wiped before the guest can be looked into. *)
 let serve (c : Cmdline.t) session plan g =
   let found, _ = work c plan g in
   release plan;
-  finish_with_keys ();
+  No_keys.wait ();
   let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
@@ -234,7 +198,7 @@ let serve (c : Cmdline.t) session plan g =
  *)
 let hand_over (c : Cmdline.t) (found, handover) =
   let status = report c found in
-  finish_with_keys ();
+  No_keys.wait ();
   Option.fold ~none:status ~some:Handover.run handover
 
 (* Launch, and do what is to be done with the appliance. *)
@@ -275,7 +239,7 @@ let explain = function
   | Options.Error error ->
      Messages.error "%s" (Options.error_message error);
      eprintf "%s\n%!" usage_advice
-  | e -> print_error (describe e)
+  | e -> print_error (Error_text.of_exn e)
 
 (* What C does at exit would take libraries away from a key derivation that is
  * still under way.
@@ -298,7 +262,7 @@ let main () =
         | Run c -> run c in
       flush stdout;
       (* The end of the process is the end of what is left, too. *)
-      if not (Clevis.Exchange.is_left ()) then check_released ();
+      if not (Clevis.Exchange.is_left ()) then No_keys.check ();
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
