@@ -126,7 +126,7 @@ let inspect (c : Cmdline.t) g (found : Json_document.t) =
 let write_keys (c : Cmdline.t) (found : Json_document.t) =
   Option.iter (fun target ->
     Timing.step Output (fun () ->
-      Keyfile.write target (Keyfile.entries found.findings))) c.output_keys;
+      Keyfile.write target (Key_format.entries found.findings))) c.output_keys;
   (), found
 
 let forget (c : Cmdline.t) (found : Json_document.t) =

@@ -53,17 +53,17 @@ let memory_file write =
     raise e
 
 let prepare command findings =
-  let entries = Keyfile.entries findings in
-  List.iter (Keyfile.check_carried Keyfile.lines) entries;
-  let file (entry : Keyfile.entry) =
+  let entries = Key_format.entries findings in
+  List.iter (Key_format.check_carried Key_format.lines) entries;
+  let file (entry : Key_format.entry) =
     let with_key key =
-      Keyfile.check_uuid entry;
+      Key_format.check_uuid entry;
       entry.uuid, memory_file (Clevis.Key.write key) in
     Option.map with_key entry.key in
   let stdin =
     if List.mem stdin_word command then
       Some (memory_file (fun fd ->
-        Keyfile.write_lines ~instead:keys_word fd entries))
+        Key_format.write_lines ~instead:keys_word fd entries))
     else None in
   { command; files = List.filter_map file entries; stdin }
 

@@ -4,50 +4,9 @@
 
 (** [--output-keys]: write the recovered keys for another program. *)
 
-(** A device and its key, if it was recovered. *)
-type entry = {
-  device : string;
-  kind : Types.kind;
-  uuid : string;                (** as the header has it: any text *)
-  keyslot : int option;         (** [None]: not known *)
-  key : Clevis.Key.t option;
-}
-
-(** What is written. *)
-type shape =
-  | One_file of (Unix.file_descr -> entry list -> unit)
-      (** Raises {!Failure.Error} before anything is written. *)
-  | Folder                      (** of one file for each different key *)
-  | Arguments                   (** a file of arguments that name the files of
-                                    a folder beside it *)
-
-(** A way to write keys. *)
-type format = {
-  name : string;
-  summary : string;             (** for [--help] *)
-  carries : char -> bool;       (** can a key contain this byte? *)
-  shape : shape;
-}
-
-val lines : format
-
-val write_lines : instead:string -> Unix.file_descr -> entry list -> unit
-(** In the format [lines].  Raises {!Failure.Error} before anything is written;
-    [instead] is what a hint then names that needs no key of every device. *)
-
-val check_carried : format -> entry -> unit
-(** Can the key of an entry, if it has one, be written so?  Raises
-    {!Failure.Error}. *)
-
-val check_uuid : entry -> unit
-(** Can [--key UUID:file:FILE] name this device?  Raises {!Failure.Error}. *)
-
-val formats : format list
-(** The first is the default. *)
-
 type target = {
   file : string;                (** ["-"] for standard output *)
-  format : format;
+  format : Key_format.t;
   force : bool;                 (** replace a file that exists *)
 }
 
@@ -55,9 +14,6 @@ val check_target : target -> unit
 (** Could it be written?  To be asked before time is spent on a launch.
     Raises {!Failure.Error}. *)
 
-val write : target -> entry list -> unit
+val write : target -> Key_format.entry list -> unit
 (** Write all or nothing: the file appears complete, readable only by its owner,
     and on disk, or not at all.  Raises {!Failure.Error}. *)
-
-val entries : Types.findings -> entry list
-(** In the order of the findings, headers that were refused last. *)

@@ -17,10 +17,10 @@ let key_of text =
 let uuid = "01234567-89ab-cdef-0123-456789abcdef"
 
 let entry ?key ?(kind = Types.Partition) ?(uuid = uuid) device =
-  { Keyfile.device; kind; uuid; keyslot = Some 1;
+  { Key_format.device; kind; uuid; keyslot = Some 1;
     key = Option.map key_of key }
 
-let lines = List.hd Keyfile.formats
+let lines = List.hd Key_format.all
 
 let read_file name =
   let channel = open_in_bin name in
@@ -150,7 +150,7 @@ let test_keys () =
   Testing.raises "not marshalled" invalid (fun () -> Marshal.to_string b [])
 
 let format name =
-  List.find (fun f -> f.Keyfile.name = name) Keyfile.formats
+  List.find (fun f -> f.Key_format.name = name) Key_format.all
 
 let three = [
   entry "/dev/sda2" ~key:"a\nb";

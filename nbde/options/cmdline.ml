@@ -48,7 +48,7 @@ type parsing = {
   blocksize : int option;
   dangling : string option;     (* an option that no disk has followed *)
   keys_file : string option;
-  keys_format : Keyfile.format option;
+  keys_format : Key_format.t option;
   force : bool;
   servers : Server_options.t;
   guest : Guest_options.t;
@@ -120,10 +120,10 @@ let set_blocksize text p =
   { p with blocksize; dangling = Some "--blocksize" }
 
 let format_named name =
-  match List.find_opt (fun f -> f.Keyfile.name = name) Keyfile.formats with
+  match List.find_opt (fun f -> f.Key_format.name = name) Key_format.all with
   | Some format -> format
   | None ->
-     let names = List.map (fun f -> f.Keyfile.name) Keyfile.formats in
+     let names = List.map (fun f -> f.Key_format.name) Key_format.all in
      raise (Invalid (sprintf (f_"the formats are: %s")
                        (String.concat ", " names)))
 
@@ -229,7 +229,7 @@ and own_options () = [
     (s_"Unlock the guest and write its keys");
   opt ["--output-keys-format"]
     (value
-       (String.concat "|" (List.map (fun f -> f.Keyfile.name) Keyfile.formats))
+       (String.concat "|" (List.map (fun f -> f.Key_format.name) Key_format.all))
        (fun name p -> { p with keys_format = Some (format_named name) }))
     (s_"How --output-keys writes them");
   opt ["--preflight"]
@@ -286,14 +286,14 @@ Options:\n\
 
 (* One a line, the name of the program first; see guestfs(3). *)
 let features =
-  let format { Keyfile.name; _ } = "output-keys-format/" ^ name in
+  let format { Key_format.name; _ } = "output-keys-format/" ^ name in
   [Package.name; "list"; "preflight"; "check"; "inspect"; "applications";
    "icon"; "mount"; "rw";
    "output-keys"; "run";
    "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
    "header"]
   @ (if Clevis.In_appliance.is_known () then ["exchange-appliance"] else [])
-  @ List.map format Keyfile.formats
+  @ List.map format Key_format.all
   @ List.map (fun (name, _) -> "output-format/" ^ name) output_formats
   @ ["network"; "tang-allow"; "tang-keydir"; "tang-map"; "tang-proxy";
      "tang-timeout"]
@@ -325,7 +325,7 @@ let output_keys p c =
   | Some "" -> usage (f_"option --output-keys needs the name of a file")
   | Some file ->
      let format =
-       Option.value p.keys_format ~default:(List.hd Keyfile.formats) in
+       Option.value p.keys_format ~default:(List.hd Key_format.all) in
      Some { Keyfile.file; format; force = p.force }
   | None when p.keys_format <> None ->
      usage (f_"option --output-keys-format needs --output-keys")
