@@ -8,9 +8,14 @@ type content = Unix.file_descr -> unit
 
 let hidden = "." ^ Package.name ^ "-"
 
+(* Who may write to a folder need not be allowed to read it, and some
+ * filesystems know nothing of this; the file is there all the same.
+ *)
 let sync_folder folder =
-  let fd = Unix.openfile folder [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
-  Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> Unix.fsync fd)
+  try
+    let fd = Unix.openfile folder [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
+    Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> Unix.fsync fd)
+  with Unix.Unix_error ((EACCES | EINVAL), _, _) -> ()
 
 let exists name =
   match Unix.lstat name with

@@ -104,7 +104,8 @@ let write_arguments ~force file entries =
   let write fd =
     List.iter (fun (entry, n) ->
       Files.write_text fd
-        (sprintf "--key\n%s:file:%s/%d\n" entry.Key_format.uuid folder n)) found in
+        (sprintf "--key\n%s:file:%s/%d\n" entry.Key_format.uuid folder n))
+      found in
   try write_file ~force file write
   with e ->
     Files.remove folder;

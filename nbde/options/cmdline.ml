@@ -229,7 +229,8 @@ and own_options () = [
     (s_"Unlock the guest and write its keys");
   opt ["--output-keys-format"]
     (value
-       (String.concat "|" (List.map (fun f -> f.Key_format.name) Key_format.all))
+       (String.concat "|"
+          (List.map (fun f -> f.Key_format.name) Key_format.all))
        (fun name p -> { p with keys_format = Some (format_named name) }))
     (s_"How --output-keys writes them");
   opt ["--preflight"]
