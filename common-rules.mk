@@ -17,7 +17,7 @@ CLEANFILES = *~
 
 # How to compile against libclevis.a, and what to link with it.
 CLEVIS_CFLAGS = \
-	-I$(top_srcdir)/common/clevis \
+	-iquote $(top_srcdir)/common/clevis \
 	$(LIBCRYPTSETUP_CFLAGS) \
 	$(LUKSMETA_CFLAGS) \
 	$(JOSE_CFLAGS) \

@@ -2,7 +2,7 @@
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
 # For tests of how servers are asked, which need no appliance: they run the
-# library on LUKS files by common/clevis/unlock-file.  Sourced after
+# library on LUKS files by common/clevis/exchange/unlock-file.  Sourced after
 # functions.sh.
 #
 # shellcheck shell=bash
@@ -10,7 +10,7 @@
 requires_tang
 requires jq curl openssl
 
-unlock=$top_builddir/common/clevis/unlock-file
+unlock=$top_builddir/common/clevis/exchange/unlock-file
 [ -x "$unlock" ] || skip "no $unlock: make check in common/clevis makes it"
 
 # Only a test of proxies has any.

@@ -10,7 +10,7 @@
 requires_tang
 requires curl jq luksmeta
 
-unlock=$top_builddir/common/clevis/unlock-file
+unlock=$top_builddir/common/clevis/exchange/unlock-file
 [ -x "$unlock" ] || skip 'no unlock-file (make check builds it)'
 
 start_tang one

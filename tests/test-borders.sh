@@ -126,12 +126,12 @@ without_comments ()
 only_http_uses_curl ()
 {
   c_files | lines '#[ \t]*include[ \t]*[<"]curl/' \
-    common/clevis/http.c common/clevis/url.c
+    common/clevis/tang/http.c common/clevis/base/url.c
 }
 
 only_pages_locks_memory ()
 {
-  c_files | lines '\<(m(un)?lock2?(all)?|madvise) \(' common/clevis/pages.c
+  c_files | lines '\<(m(un)?lock2?(all)?|madvise) \(' common/clevis/base/pages.c
 }
 
 # Keys are in secrets, in JSON values and in OpenSSL's numbers: nobody else has an
@@ -139,10 +139,10 @@ only_pages_locks_memory ()
 only_secret_has_an_arena ()
 {
   c_files | lines '\<arena_(new|take|give) \(' \
-    common/clevis/arena.c common/clevis/arena.h \
-    common/clevis/secret.c common/clevis/secret-crypto.c
+    common/clevis/base/arena.c common/clevis/base/arena.h \
+    common/clevis/base/secret.c common/clevis/base/secret-crypto.c
   c_files | lines '\<((OPENSSL|CRYPTO)_secure_[a-z_]*|CRYPTO_set_mem_[a-z]*) \(' \
-    common/clevis/secret-crypto.c
+    common/clevis/base/secret-crypto.c
 }
 
 library_knows_neither_ocaml_nor_guestfs ()
@@ -323,7 +323,7 @@ rules=(
 
 copy_tree "$top_srcdir" tree
 cd tree || exit 1
-[ -e common/clevis/secret.c ] || fail 'the copy of the tree is not complete'
+[ -e common/clevis/base/secret.c ] || fail 'the copy of the tree is not complete'
 
 for rule in "${rules[@]}"; do
   broken=$("$rule")
@@ -341,21 +341,21 @@ breaks ()
   if [ -e "$kept" ]; then cp "$kept" "$2"; else rm "$2"; fi
 }
 
-breaks only_http_uses_curl common/clevis/pin.c '#include <curl/curl.h>'
+breaks only_http_uses_curl common/clevis/pins/pin.c '#include <curl/curl.h>'
 breaks only_http_uses_curl nbde/x-c.c '# include "curl/multi.h"'
-breaks only_pages_locks_memory common/clevis/luks.c '  mlock (p, n);'
-breaks only_pages_locks_memory common/clevis/arena.c '  mlock2 (p, n, 0);'
-breaks only_secret_has_an_arena common/clevis/luks.c '  p = arena_take (a, n);'
+breaks only_pages_locks_memory common/clevis/luks/luks.c '  mlock (p, n);'
+breaks only_pages_locks_memory common/clevis/base/arena.c '  mlock2 (p, n, 0);'
+breaks only_secret_has_an_arena common/clevis/luks/luks.c '  p = arena_take (a, n);'
 breaks only_secret_has_an_arena common/mlclevis/clevis-c.c \
   '  p = OPENSSL_secure_malloc (n);'
-breaks only_secret_has_an_arena common/clevis/jwe.c '  CRYPTO_secure_free (p);'
-breaks library_knows_neither_ocaml_nor_guestfs common/clevis/luks.c \
+breaks only_secret_has_an_arena common/clevis/jose/jwe.c '  CRYPTO_secure_free (p);'
+breaks library_knows_neither_ocaml_nor_guestfs common/clevis/luks/luks.c \
   '#include <caml/mlvalues.h>'
-breaks library_knows_neither_ocaml_nor_guestfs common/clevis/luks.h \
+breaks library_knows_neither_ocaml_nor_guestfs common/clevis/luks/luks.h \
   '#include "guestfs.h"'
-breaks library_neither_exits_nor_prints common/clevis/pin.c '  exit (1);'
-breaks library_neither_exits_nor_prints common/clevis/pin.c '  printf ("x");'
-breaks library_neither_exits_nor_prints common/clevis/pin.c \
+breaks library_neither_exits_nor_prints common/clevis/pins/pin.c '  exit (1);'
+breaks library_neither_exits_nor_prints common/clevis/pins/pin.c '  printf ("x");'
+breaks library_neither_exits_nor_prints common/clevis/pins/pin.c \
   '  fprintf (stderr, "x");'
 breaks only_the_binding_knows_guestfs_in_c common/mltools/json-c.c \
   '#include <guestfs.h>'

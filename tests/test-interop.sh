@@ -11,7 +11,7 @@
 . "$(dirname "$0")/functions.sh"
 requires_tang
 
-decrypt=$top_builddir/common/clevis/decrypt-jwe
+decrypt=$top_builddir/common/clevis/exchange/decrypt-jwe
 [ -x "$decrypt" ] || skip 'no decrypt-jwe (make check builds it)'
 
 count=200

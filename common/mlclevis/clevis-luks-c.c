@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
-#include "luks-quick.h"
+#include "luks/luks-quick.h"
 
 struct header {
   struct luks *luks;

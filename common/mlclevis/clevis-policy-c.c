@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
-#include "keydir.h"
-#include "offline.h"
+#include "tang/keydir.h"
+#include "tang/offline.h"
 
 static void
 finalize_policy (value policyv)

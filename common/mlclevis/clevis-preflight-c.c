@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
-#include "preflight.h"
+#include "exchange/preflight.h"
 
 #define Preflight_val(v) (*(struct preflight **) Data_custom_val (v))
 

@@ -28,12 +28,12 @@
 #include <caml/signals.h>
 #include <caml/unixsupport.h>
 
-#include "clevis-error.h"
-#include "exchange.h"
-#include "luks.h"
-#include "pin.h"
-#include "policy.h"
-#include "secret.h"
+#include "base/clevis-error.h"
+#include "exchange/exchange.h"
+#include "luks/luks.h"
+#include "pins/pin.h"
+#include "policy/policy.h"
+#include "base/secret.h"
 
 extern value stub_cons (value headv, value tailv);
 

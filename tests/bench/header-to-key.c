@@ -22,8 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanups.h"
-#include "exchange.h"
+#include "base/cleanups.h"
+#include "exchange/exchange.h"
 
 /* Read a header from a file; exits if there is none. */
 static struct luks *

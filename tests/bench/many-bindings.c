@@ -22,10 +22,10 @@
 
 #include <jose/jose.h>
 
-#include "cleanups.h"
-#include "clock.h"
-#include "exchange-private.h"
-#include "request.h"
+#include "base/cleanups.h"
+#include "base/clock.h"
+#include "exchange/exchange-private.h"
+#include "tang/request.h"
 
 static const char plaintext[] = "the passphrase of a device, 40 characters";
 

@@ -18,9 +18,9 @@
 
 #include <jose/b64.h>
 
-#include "bounds.h"
-#include "pin.h"
-#include "testlib-run.h"
+#include "base/bounds.h"
+#include "pins/pin.h"
+#include "testlib/testlib-run.h"
 
 int
 LLVMFuzzerInitialize (int *argc, char ***argv)

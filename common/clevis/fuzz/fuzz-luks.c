@@ -19,9 +19,9 @@
 
 #include <openssl/sha.h>
 
-#include "bounds.h"
-#include "luks-private.h"
-#include "pin.h"
+#include "base/bounds.h"
+#include "luks/luks-private.h"
+#include "pins/pin.h"
 
 #define LUKS2_AREA (16 * KIB)
 #define LUKS2_BINARY 512

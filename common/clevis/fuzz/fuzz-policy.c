@@ -21,9 +21,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "bounds.h"
-#include "policy.h"
-#include "url.h"
+#include "base/bounds.h"
+#include "policy/policy.h"
+#include "base/url.h"
 
 int
 LLVMFuzzerInitialize (int *argc, char ***argv)

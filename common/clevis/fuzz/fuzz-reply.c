@@ -18,10 +18,10 @@
 #include <jose/b64.h>
 #include <jose/jose.h>
 
-#include "advert.h"
-#include "ecmr.h"
-#include "jose-quiet.h"
-#include "request.h"
+#include "jose/advert.h"
+#include "jose/ecmr.h"
+#include "jose/jose-quiet.h"
+#include "tang/request.h"
 
 static json_t *key, *server, *eph, *answer;
 static char *kid;
