@@ -49,47 +49,30 @@ let depth (c : Cmdline.t) =
 
 let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; exchange; _ } = c.guest in
-  List.iter (fun (_, file) -> Appliance.check_file file) headers;
+  List.iter (fun (_, file) -> Drives.check_file file) headers;
   { Unlock.depth = depth c; policy; exchange;
-    headers = Discover.headers headers;
-    keys = Keys.load selectors (Guest_options.ask c.guest);
+    headers = Headers.make ~detached:headers;
+    given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
 
 let print_error (message, hint) =
   Messages.error "%s" message;
   Option.iter (Messages.hint "%s") hint
 
-(* A fault of ours. *)
-exception Keys_left of int
-
-(* One line for whatever went wrong, and what to try. *)
-let describe = function
-  | Uri.Error message | Keys.Error message | Sys_error message -> message, None
-  | Appliance.Error { message; hint } | Servers.Error { message; hint }
-  | Keyfile.Error { message; hint } -> message, hint
-  | Clevis.Error { line; hint; _ } -> line, hint
-  | Guestfs.Error message ->
-     sprintf (f_"libguestfs: %s") (Guestfs_error.line message), None
-  | Unix.Unix_error (code, call, argument) ->
-     sprintf "%s %s: %s" call argument (Unix.error_message code), None
-  | Keys_left bytes ->
-     sprintf (f_"internal error: %d bytes of keys were not released") bytes, None
-  | Out_of_memory -> s_"out of memory", None
-  | e -> sprintf (f_"internal error: %s") (Printexc.to_string e), None
-
 (* What is known of the disk is reported whatever goes wrong afterwards: the
  * error is part of it.  The other steps are done as far as they can be.
  *)
-let attempt (found : Document.t) ~otherwise step =
+let attempt (found : Json_document.t) ~otherwise step =
   try step found
   with e when Signals.received () = None ->
-    let error = describe e in
+    let error = Error_text.of_exn e in
     print_error error;
     otherwise, { found with errors = found.errors @ [error];
                             status = if found.status = 0 then 1
                                      else found.status }
 
-let export policy (found : Document.t) ~replace { Servers.exchanged; state } =
+let export policy (found : Json_document.t) ~replace files =
+  let { Servers.exchanged; state } = files in
   let { Export.lines; errors; status } = Export.collect policy found.findings in
   List.iter print_error errors;
   attempt { found with errors; status } ~otherwise:[] (fun found ->
@@ -99,12 +82,12 @@ let export policy (found : Document.t) ~replace { Servers.exchanged; state } =
     lines, { found with requests = Some n })
 
 (* What the actions that ask servers and unlock nothing have found. *)
-let ask (c : Cmdline.t) policy (found : Document.t) =
+let ask (c : Cmdline.t) policy (found : Json_document.t) =
   match c.servers.exchange with
   | Collect { files; replace } -> export policy found ~replace files
   | Online | Replies _ when c.preflight ->
      let preflight = Preflight.run ~probe:c.probe policy found.findings in
-     Preflight.lines preflight,
+     Preflight_text.lines preflight,
      { found with preflight = Some preflight;
                   status = Preflight.exit_status preflight }
   | Online | Replies _ -> [], found
@@ -114,24 +97,23 @@ let wanted (c : Cmdline.t) =
     applications = c.applications; icon = c.icon }
 
 (* What was asked for, separated by empty lines. *)
-let print_texts (c : Cmdline.t) { Document.findings; inspection; _ } asked =
+let print_texts (c : Cmdline.t) (found : Json_document.t) asked =
+  let { Json_document.findings; inspection; _ } = found in
   let outputs = List.concat [
     if c.list then [Listing.lines findings] else [];
     [asked];
     if c.check then [Report.check_lines findings] else [];
     match inspection with
-    | Some inspection -> [Inspect.lines inspection findings]
+    | Some inspection -> [Inspect_text.lines inspection findings]
     | None -> [];
   ] in
-  let print i lines =
-    if i > 0 then print_newline ();
-    List.iter print_endline lines in
-  List.iteri print (List.filter (fun lines -> lines <> []) outputs)
+  List.iter print_endline
+    (Lines.blocks (List.filter (fun lines -> lines <> []) outputs))
 
 (* Among messages in JSON it is one line, as they are. *)
 let print_document (c : Cmdline.t) document =
   let indent = c.machine_readable <> Some Messages.Stdout in
-  print_endline (Json.to_string ~indent (Document.json document))
+  print_endline (Json.to_string ~indent (Json_document.json document))
 
 let print_failures findings =
   let errors =
@@ -141,7 +123,7 @@ let print_failures findings =
   List.iter (Messages.info "%s") (Report.unbound findings);
   errors
 
-let inspect (c : Cmdline.t) g (found : Document.t) =
+let inspect (c : Cmdline.t) g (found : Json_document.t) =
   let inspection =
     if c.inspect then
       Some (Inspect.gather g found.findings (wanted c)
@@ -149,17 +131,17 @@ let inspect (c : Cmdline.t) g (found : Document.t) =
     else None in
   (), { found with inspection }
 
-let write_keys (c : Cmdline.t) (found : Document.t) =
+let write_keys (c : Cmdline.t) (found : Json_document.t) =
   Option.iter (fun target ->
     Timing.step Output (fun () ->
-      Keyfile.write target (Keyfile.entries found.findings))) c.output_keys;
+      Keyfile.write target (Key_format.entries found.findings))) c.output_keys;
   (), found
 
-let forget (c : Cmdline.t) (found : Document.t) =
+let forget (c : Cmdline.t) (found : Json_document.t) =
   if found.status = 0 then Servers.forget c.servers;
   (), found
 
-let prepare (c : Cmdline.t) (found : Document.t) =
+let prepare (c : Cmdline.t) (found : Json_document.t) =
   match c.run with
   | Some command when found.status = 0 ->
      Some (Handover.prepare command found.findings), found
@@ -174,13 +156,13 @@ let mount session g found =
 (* All that asks, opens and prints. *)
 let work (c : Cmdline.t) (plan : Unlock.plan) g =
   let finally () =
-    Keys.release_held plan.keys;
-    Discover.release plan.headers in
+    Given_keys.release_held plan.given_keys;
+    Headers.release plan.headers in
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
     check_locked_memory ();
     let found =
-      { Document.actions = Cmdline.actions c; findings; preflight = None;
+      { Json_document.actions = Cmdline.actions c; findings; preflight = None;
         inspection = None; requests = None; errors = [];
         status = Report.exit_status findings } in
     let asked, found = attempt found ~otherwise:[] (ask c plan.policy) in
@@ -193,7 +175,7 @@ let work (c : Cmdline.t) (plan : Unlock.plan) g =
     let handover, found = attempt found ~otherwise:None (prepare c) in
     found, handover)
 
-let report (c : Cmdline.t) (found : Document.t) =
+let report (c : Cmdline.t) (found : Json_document.t) =
   (match c.output_format with
    | Text -> ()
    | Json -> print_document c found
@@ -204,25 +186,15 @@ let report (c : Cmdline.t) (found : Document.t) =
   found.status
 
 (* Of the user and of servers; those of devices are released by then. *)
-let release ({ keys; policy; _ } : Unlock.plan) =
-  Keys.release keys;
+let release ({ given_keys; policy; _ } : Unlock.plan) =
+  Given_keys.release given_keys;
   Clevis.Policy.release policy
-
-(* Is not one key left?  It is a fault of ours if there is.  What is still being
-   tried, for a device that was given up, ends with the vault. *)
-let check_released () =
-  let { Clevis.used; is_busy; _ } = Clevis.memory () in
-  if used > 0 && not is_busy then raise (Keys_left used)
-
-let finish_with_keys () =
-  check_released ();
-  Clevis.end_vault ()
 
 (* The keys are wiped before the guest can be looked into. *)
 let serve (c : Cmdline.t) session plan g =
   let found, _ = work c plan g in
   release plan;
-  finish_with_keys ();
+  No_keys.from_now_on ();
   let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
@@ -234,7 +206,7 @@ let serve (c : Cmdline.t) session plan g =
  *)
 let hand_over (c : Cmdline.t) (found, handover) =
   let status = report c found in
-  finish_with_keys ();
+  No_keys.from_now_on ();
   Option.fold ~none:status ~some:Handover.run handover
 
 (* Launch, and do what is to be done with the appliance. *)
@@ -276,7 +248,7 @@ let explain = function
   | Options.Error error ->
      Messages.error "%s" (Options.error_message error);
      eprintf "%s\n%!" usage_advice
-  | e -> print_error (describe e)
+  | e -> print_error (Error_text.of_exn e)
 
 let main () =
   Process.open_standard_files ();
@@ -288,16 +260,13 @@ let main () =
         | Print text -> print_string text; 0
         | Run c -> run c in
       flush stdout;
-      finish_with_keys ();
+      No_keys.from_now_on ();
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
-    | Handover.Error { message; status } ->
-       Messages.error "%s" message;
-       status
     | e ->
        if Signals.received () = None then explain e;
-       1 in
+       Failure.status e in
   match Signals.received () with
   | Some signal when Background.is_back () -> exit (128 + signal)
   | Some signal ->

@@ -14,8 +14,9 @@ copy_tree ()
   local name
   mkdir "$2"
   (cd "$1" && find . -type f \
-     ! -path './.git/*' ! -path './build/*' ! -path './build-aux/*' \
-     ! -path './autom4te.cache/*' ! -path '*/.deps/*' ! -path '*/core*' \
+     ! -path './.git' ! -path './.git/*' ! -path './build/*' \
+     ! -path './build-aux/*' ! -path './autom4te.cache/*' \
+     ! -path '*/.deps/*' ! -path '*/core*' \
      ! -path './po/locale/*' ! -path './po/*.pot-t' \
      ! -name '*.[oa]' ! -name '*.cm*' ! -name '*~' ! -name '*.log' \
      ! -name '*.trs' ! -name '*.[17]' ! -name Makefile ! -name Makefile.in \
@@ -43,6 +44,49 @@ c_files ()
 {
   library
   find common/{mlclevis,mltools,sandbox} nbde -name '*.[ch]'
+}
+
+# Modules that are part of the program, or of its libraries.
+modules ()
+{
+  find "$@" -name '*.ml' ! -name 'test_*' ! -name 'helper_*' ! -name testing.ml
+}
+
+# The code in OCaml files whose names are read, as FILE:LINE:CODE, without
+# comments and texts.
+code ()
+{
+  local files
+  mapfile -t files
+  perl -e '
+    use strict;
+    my $text = qr/"(?:[^"\\]|\\.)*"|\{\|.*?\|\}/s;
+    my $char = qr/\x27(?:[^\\\x27\n]|\\(?:[0-9]{3}|x..|.))\x27/;
+    my $comment; $comment =
+      qr/\(\*(?:(??{ $comment })|$text|(?!\*\)|\(\*|").)*\*\)/s;
+    for my $file (@ARGV) {
+      open my $in, "<", $file or die "$file: $!";
+      my $code = do { local $/; <$in> };
+      $code =~ s/($comment|$text|$char)/" " . $1 =~ tr,\n,,cdr/ge;
+      my $n = 0;
+      print "$file:", ++$n, ":$_\n" for split /\n/, $code;
+    }' "${files[@]}"
+}
+
+# Drop what is in these files.
+except ()
+{
+  local file patterns=()
+  for file; do patterns+=(-e "^$file:"); done
+  grep -v "${patterns[@]}"
+}
+
+# Which modules do modules use?  FILE: MODULE...
+uses ()
+{
+  local files
+  mapfile -t files
+  ocamlfind ocamldep -modules "${files[@]}" || echo "${files[0]}: UNREADABLE"
 }
 
 # Print each line that a pattern matches, in the files whose names are read,
@@ -117,11 +161,89 @@ library_neither_exits_nor_prints ()
   } | without_comments
 }
 
-no_secret_in_ocaml ()
+only_the_binding_knows_guestfs_in_c ()
 {
-  # No function of the binding returns a key as text.
-  find common/mlclevis -name 'clevis.mli' |
-    lines 'Key\.t -> (string|bytes)|^[ \t]*t -> (string|bytes)'
+  c_files | grep -v '^common/mlclevis/' |
+    lines '#[ \t]*include[ \t]*[<"]guestfs'
+}
+
+# No function of the binding returns a key as text.
+no_key_in_ocaml ()
+{
+  local mli=common/mlclevis/clevis.mli
+  sed -n '/^module Key : sig/,/^end/p' $mli |
+    grep -nE -e '-> *(string|bytes)\>' -e '^ *(string|bytes)\>'
+  echo $mli | lines 'Key\.t .*-> *(string|bytes)\>'
+}
+
+# The order of the stages stands in nbde/Makefile.am.  The compiler sees to it,
+# too, as far as the Makefile.am passes on what it says.
+stages_keep_their_order ()
+{
+  local folder folders before='' file names name uses
+  local -A where=()
+  folders=$(sed -n 's/^ocaml_folders = //p' nbde/Makefile.am)
+  [ "$(echo "$folders" | xargs -n 1 | sort)" = \
+    "$(find nbde -mindepth 2 -name '*.ml' | cut -d/ -f2 | sort -u)" ] ||
+    echo 'nbde/Makefile.am: ocaml_folders are not the folders'
+  for file in nbde/*/*.ml; do
+    name=${file##*/} name=${name%.ml} folder=${file%/*}
+    where[${name^}]=${folder#nbde/}
+  done
+  for folder in $folders; do
+    uses=$(sed -n "s/^uses_$folder =//p" nbde/Makefile.am)
+    for name in $uses; do
+      [[ " $before " == *" $name "* ]] ||
+        echo "nbde/Makefile.am: $folder uses $name, which comes after it"
+    done
+    before+=" $folder"
+    while IFS=: read -r file names; do
+      for name in $names; do
+        [[ " $uses $folder " == *" ${where[$name]-$folder} "* &&
+           $name != UNREADABLE ]] ||
+          echo "$file: uses $name of ${where[$name]-}"
+      done
+    done < <(find "nbde/$folder" -name '*.ml*' | uses)
+  done
+}
+
+# What is in common knows no stage of the tool, and only the binding knows
+# keys.
+common_knows_neither_tool_nor_keys ()
+{
+  local file names name
+  while IFS=: read -r file names; do
+    for name in $names; do
+      case $name in
+        Clevis | UNREADABLE) ;;
+        Guestfs)
+          # It shows the progress of what libguestfs does.
+          [ "$file" != common/mltools/progress.ml ] || continue
+          [ "$file" != common/mltools/progress.mli ] || continue ;;
+        *) [ -n "$(find nbde -name "${name,}.ml")" ] || continue ;;
+      esac
+      echo "$file: uses $name"
+    done
+  done < <(find common/{mltools,blocks,sandbox} -name '*.ml*' | uses)
+}
+
+# Others raise exceptions.  Warnings and messages go through Messages; the
+# exceptions are how main prints and ends, what is on the terminal for a moment,
+# and processes that were forked.
+only_main_prints_errors_and_exits ()
+{
+  local ml=common/mltools
+  modules nbde common | code | grep -E ':.*\<(exit|at_exit|do_at_exit)\>' |
+    except nbde/nbde.ml $ml/signals.ml
+  modules nbde common | code | grep -E ':.*\<_exit\>' |
+    except nbde/nbde.ml nbde/give/handover.ml $ml/janitor.ml
+  modules nbde common | code | grep -E ':.*\<Messages\.error\>' |
+    except nbde/nbde.ml
+  modules nbde common | code |
+    grep -E -e ':.*\<(print|prerr)_[a-z]+\>' -e ':.*\<e?printf\>' \
+      -e ':.*\<(output|output_[a-z]+|fprintf) +(Stdlib\.)?std(out|err)\>' \
+      -e ':.*\<Unix\.(single_)?write[a-z_]* +Unix\.std(out|err)\>' |
+    except nbde/nbde.ml $ml/messages.ml $ml/progress.ml $ml/terminal.ml
 }
 
 sources_have_a_head ()
@@ -187,7 +309,11 @@ rules=(
   only_secret_has_an_arena
   library_knows_neither_ocaml_nor_guestfs
   library_neither_exits_nor_prints
-  no_secret_in_ocaml
+  only_the_binding_knows_guestfs_in_c
+  no_key_in_ocaml
+  stages_keep_their_order
+  common_knows_neither_tool_nor_keys
+  only_main_prints_errors_and_exits
   sources_have_a_head
   modules_have_interfaces
   no_paths_of_one_machine
@@ -231,8 +357,41 @@ breaks library_neither_exits_nor_prints common/clevis/pins/pin.c '  exit (1);'
 breaks library_neither_exits_nor_prints common/clevis/pins/pin.c '  printf ("x");'
 breaks library_neither_exits_nor_prints common/clevis/pins/pin.c \
   '  fprintf (stderr, "x");'
-breaks no_secret_in_ocaml common/mlclevis/clevis.mli \
-  '  val to_string : Key.t -> string'
+breaks only_the_binding_knows_guestfs_in_c common/mltools/json-c.c \
+  '#include <guestfs.h>'
+breaks no_key_in_ocaml common/mlclevis/clevis.mli \
+  'val to_string : Key.t -> keyslot:int -> string option'
+sed -i 's/^module Key : sig/&\n  val bytes : t -> bytes/' \
+  common/mlclevis/clevis.mli
+[ -n "$(no_key_in_ocaml)" ] || fail 'no_key_in_ocaml does not look into Key'
+cp "$top_srcdir/common/mlclevis/clevis.mli" common/mlclevis/clevis.mli
+breaks stages_keep_their_order nbde/guest/memory.ml 'let x = Unlock.run'
+breaks stages_keep_their_order nbde/give/keyfile.mli 'val x : Report.t'
+breaks stages_keep_their_order nbde/show/report.ml 'open Handover'
+breaks stages_keep_their_order nbde/guest/memory.ml 'let let'
+breaks stages_keep_their_order nbde/Makefile.am 'uses_guest = options'
+breaks common_knows_neither_tool_nor_keys common/blocks/node.ml \
+  'let x = Clevis.init'
+breaks common_knows_neither_tool_nor_keys common/mltools/json.ml \
+  'let x = new Guestfs.guestfs'
+breaks common_knows_neither_tool_nor_keys common/sandbox/sandbox.ml \
+  'let x = Drives.add'
+breaks only_main_prints_errors_and_exits nbde/options/uri.ml \
+  'let x () = Printf.printf "x"'
+breaks only_main_prints_errors_and_exits nbde/options/uri.ml \
+  'let x = function "exit" -> exit 1'
+breaks only_main_prints_errors_and_exits nbde/give/keyfile.ml \
+  "let x () = if c = '\"' then prerr_endline \"x\" (* \" *)"
+breaks only_main_prints_errors_and_exits nbde/guest/drives.ml \
+  'let x () = Messages.error "x"'
+breaks only_main_prints_errors_and_exits common/mlclevis/clevis.ml \
+  'let x () = output_string stderr "x"'
+breaks only_main_prints_errors_and_exits common/blocks/chain.ml \
+  'let x () = Unix._exit 1'
+echo '(* exit (* 1 *) "exit 1 *)" *) let x = "exit 1"' >> nbde/options/uri.ml
+[ -z "$(only_main_prints_errors_and_exits)" ] ||
+  fail 'only_main_prints_errors_and_exits sees comments or texts'
+cp "$top_srcdir/nbde/options/uri.ml" nbde/options/uri.ml
 breaks sources_have_a_head nbde/new.ml 'let x = 1'
 breaks sources_have_a_head docs/new.md '# New'
 breaks modules_have_interfaces nbde/new.ml 'let x = 1'

@@ -37,7 +37,7 @@ for disk in "${hostile[@]}"; do
 done
 watch_files victim victim.data parent.vmdk
 
-run_command "$top_builddir/nbde/helper_drive_checksums" raw "${disks[@]}"
+run_command "$top_builddir/nbde/guest/helper_drive_checksums" raw "${disks[@]}"
 assert_status 0
 sha256sum "${disks[@]}" > expected
 assert_same_file expected "$out"
@@ -45,7 +45,7 @@ not_opened
 assert_equal 0 "$(connections nbd)" 'connections to the server'
 
 # A chain is read as it is, and the witness sees it.
-run_command "$top_builddir/nbde/helper_drive_checksums" qcow2 chain2.img
+run_command "$top_builddir/nbde/guest/helper_drive_checksums" qcow2 chain2.img
 assert_status 0
 assert_equal "$(sha256sum < victim | cut -c1-64)" "$(cut -c1-64 "$out")" \
   'what is read of a chain'

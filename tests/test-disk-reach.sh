@@ -37,7 +37,7 @@ forget_files
 
 run_command strace -f -qq --seccomp-bpf -o trace \
   -e trace=open,openat,openat2,socket,connect,bind \
-  "$top_builddir/nbde/helper_drive_checksums" raw "${hostile[@]}"
+  "$top_builddir/nbde/guest/helper_drive_checksums" raw "${hostile[@]}"
 assert_status 0
 sha256sum "${hostile[@]}" > expected
 assert_same_file expected "$out"

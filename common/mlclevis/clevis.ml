@@ -101,10 +101,10 @@ module Key = struct
     keep_alive g
 end
 
-module Inside = struct
-  external is_known : unit -> bool = "nbde_inside_is_known"
+module In_appliance = struct
+  external is_known : unit -> bool = "nbde_in_appliance_is_known"
   external unlock_on : int64 -> string -> string -> unit
-    = "nbde_inside_unlock"
+    = "nbde_in_appliance_unlock"
 
   let unlock (g : Guestfs.guestfs) ~device ~mapname =
     unlock_on (g#c_pointer ()) device mapname;
@@ -162,7 +162,7 @@ module Luks = struct
     cipher : string;
     key_size : int;
     sector_size : int;
-    payload_offset : int64;
+    data_offset : int64;
     note : string option;
     keyslots : keyslot list;
     tokens : token list;

@@ -125,7 +125,7 @@ module Memfile : sig
 end
 
 (** Clevis in the appliance, for libguestfs that has it. *)
-module Inside : sig
+module In_appliance : sig
   val is_known : unit -> bool
   (** Had libguestfs the function when this program was built? *)
 
@@ -197,7 +197,7 @@ module Luks : sig
     cipher : string;
     key_size : int;             (** bytes *)
     sector_size : int;          (** bytes *)
-    payload_offset : int64;     (** bytes *)
+    data_offset : int64;        (** bytes from the start of the device *)
     note : string option;
     keyslots : keyslot list;
     tokens : token list;
