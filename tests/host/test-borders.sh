@@ -14,7 +14,8 @@ copy_tree ()
   local name
   mkdir "$2"
   (cd "$1" && find . -type f \
-     ! -path './.git/*' ! -path './build/*' ! -path './build-aux/*' \
+     ! -path './.git' ! -path './.git/*' ! -path './build/*' \
+     ! -path './build-aux/*' \
      ! -path './autom4te.cache/*' ! -path '*/.deps/*' ! -path '*/core*' \
      ! -path './po/locale/*' ! -path './po/*.pot-t' \
      ! -name '*.[oa]' ! -name '*.cm*' ! -name '*~' ! -name '*.log' \
@@ -149,6 +150,22 @@ modules_have_interfaces ()
     done
 }
 
+# What starts an appliance is in tests/guest, and says so in a line that runtests
+# and people look for; what is in tests/host can be run by make check.  A test is
+# started by its name alone, so no two have the same.
+tests_are_in_their_rooms ()
+{
+  local need='# needs: appliance' file
+  grep -HxF -e "$need" tests/host/test-*.sh
+  # Written apart, since this file is looked at as well.
+  grep -H -e '^[^#]*\<requires_''appliance\>' tests/host/test-*.sh
+  grep -LxF -e "$need" tests/guest/test-*.sh
+  find tests -name 'test-*.sh' ! -path 'tests/host/*' ! -path 'tests/guest/*'
+  for file in tests/host/test-*.sh; do
+    [ ! -e "tests/guest/${file##*/}" ] || echo "$file: also in tests/guest"
+  done
+}
+
 # Absolute paths of one machine only: those whose first folder is not one that
 # every system has, and those in somebody's home.
 no_paths_of_one_machine ()
@@ -190,6 +207,7 @@ rules=(
   no_secret_in_ocaml
   sources_have_a_head
   modules_have_interfaces
+  tests_are_in_their_rooms
   no_paths_of_one_machine
   nothing_unfinished
   sources_are_tidy
@@ -236,6 +254,11 @@ breaks no_secret_in_ocaml common/mlclevis/clevis.mli \
 breaks sources_have_a_head nbde/new.ml 'let x = 1'
 breaks sources_have_a_head docs/new.md '# New'
 breaks modules_have_interfaces nbde/new.ml 'let x = 1'
+breaks tests_are_in_their_rooms tests/host/test-usage.sh '# needs: appliance'
+breaks tests_are_in_their_rooms tests/host/test-new.sh '  requires_''appliance'
+breaks tests_are_in_their_rooms tests/guest/test-new.sh 'requires_''appliance'
+breaks tests_are_in_their_rooms tests/host/test-list.sh '# A name twice'
+breaks tests_are_in_their_rooms tests/test-new.sh '# A test'
 breaks no_paths_of_one_machine tests/new.sh "cat /""scratch/project/file"
 breaks no_paths_of_one_machine docs/new.md "see /""home/somebody/notes"
 breaks nothing_unfinished nbde/nbde.ml "(* TO""DO: later *)"
