@@ -69,8 +69,8 @@ chmod +x qemu
 REAL_QEMU=${LIBGUESTFS_HV:-$(guestfish get-hv)}
 export REAL_QEMU
 LIBGUESTFS_HV=$PWD/qemu start
-found=$(find "$run_tmp" -name vl.disk)
-[ -n "$found" ] || fail 'qemu has made its disk elsewhere'
+[ -n "$(find "$run_tmp" -name vl.disk)" ] ||
+  fail 'qemu has made its disk elsewhere'
 kill -INT -- "-$nbde_pid"
 ended 2
 

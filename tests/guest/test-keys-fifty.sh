@@ -22,12 +22,12 @@ make_devices ()
     bound_piece "d$i.luks" tang "$(tang_config one)"
     clevis_pass "d$i.luks" 1 "d$i.key"
     # The appliance need not try the passphrase's keyslot first.
-    cryptsetup luksKillSlot -q "d$i.luks" 0 || exit 1
+    cryptsetup luksKillSlot -q "d$i.luks" 0 || fail "d$i.luks"
   done
 }
 piece first.luks
 make_devices 1 25 &
-make_devices 26 50 || exit 1
+make_devices 26 50
 wait $! || fail 'see above'
 
 files=()

@@ -50,14 +50,14 @@ make_device ()
   done <<< "${bindings[$binding]}"
   clevis_pass "$file" $slot "$file.key"
   # cryptsetup in the appliance need not try the passphrase's keyslot.
-  cryptsetup luksKillSlot -q "$file" 0 || exit 1
+  cryptsetup luksKillSlot -q "$file" 0 || fail "$file"
 }
 
 files=()
 for binding in "${!bindings[@]}"; do
   files+=("1-$binding" "2-$binding")
   make_device 1 "$binding" &
-  make_device 2 "$binding" || exit 1
+  make_device 2 "$binding"
   wait $! || fail 'see above'
 done
 end_server dead

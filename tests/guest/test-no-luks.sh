@@ -13,7 +13,7 @@ requires_appliance
 gpt plain.img 16 data:1:8 || fail 'gpt'
 truncate -s 8M zero.img
 # Numbers that are not random, so that the test is the same each time.
-seq 1000000 | head -c 4M > garbage.img
+head -c 4M < <(seq 1000000) > garbage.img
 
 nbde --format=raw -a plain.img -a zero.img -a garbage.img --list --check -i \
   --output-keys keys

@@ -43,8 +43,8 @@ cooked cat
 assert_stdout_matches '^/dev/mapper/demo-home /home ext4 defaults 0 2$'
 
 cooked customize
-sha256sum guest.img copy.img | awk '{ print $1 }' | uniq -d | grep -q . &&
-  fail 'the copy was not changed'
+run_command cmp guest.img copy.img
+[ "$status" -eq 1 ] || fail 'the copy was not changed'
 run_command "$tmp/recipes.bin/virt-nbde-unlock" --format=raw -a copy.img -i
 assert_stdout_matches '^ +Hostname: +copy\.example\.com$'
 rm copy.img

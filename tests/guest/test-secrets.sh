@@ -26,8 +26,11 @@ replace_server stalled start_blackhole
 # Is one of the passphrases in one of these files?
 leaks ()
 {
-  LC_ALL=C grep -qaF -f home.key -- "$@" ||
-    LC_ALL=C grep -qaF -f root.key -- "$@"
+  local code=0
+  [ -s home.key ] && [ -s root.key ] || fail 'there is nothing to search for'
+  LC_ALL=C grep -qaF -f home.key -f root.key -- "$@" || code=$?
+  [ $code -le 1 ] || fail "cannot search $*"
+  return $code
 }
 
 # The search finds what it is for, and nothing else.

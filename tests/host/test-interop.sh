@@ -113,7 +113,8 @@ done
 # The test can fail: another ciphertext, another key.
 clevis encrypt tang "{\"url\":\"$TANG_URL_one\",\"adv\":\"one.adv\"}" \
   < 0.plain > last.jwe || fail 'clevis encrypt'
-IFS=. read -r header _ iv text tag < last.jwe
+# No newline ends it.
+IFS=. read -r header _ iv text tag < last.jwe || [ -n "$tag" ]
 changed=A
 [ "${text:0:1}" != A ] || changed=B
 if printf %s "$header..$iv.$changed${text:1}.$tag" |

@@ -38,7 +38,7 @@ replace_server stalled start_blackhole
 # Two of them write at the same time.
 answers ()
 {
-  grep -o '=> 200' "$TANG_LOG_one" | wc -l
+  search -o '=> 200' "$TANG_LOG_one" | wc -l
 }
 
 # Run unlock-file in the background until all is done that can be; sets pid.

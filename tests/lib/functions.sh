@@ -10,13 +10,20 @@
 # first thing that is not as it should be ends the test, which says what was
 # expected and what came.
 #
+# Nor does a test go on when a command fails whose status nobody looks at, such
+# as one that sets something up: what follows might find nothing because there
+# is nothing.  bash does not see that in a function whose own status is looked at
+# (f || fail, if f, ! f, wait_for 9 f): such a function tests each command itself.
+# A command that may fail says so (|| :), and has its status kept by run_command.
+#
 # VIRT_NBDE_UNLOCK   the program to test (the one that was just built)
 # NBDE_OPTIONS       options that are given in all calls of it, before all others
 # NBDE_TEST_CACHE    where guests are kept between runs
 #
 # shellcheck shell=bash
 
-set -u -o pipefail
+set -euE -o pipefail
+shopt -s inherit_errexit
 
 if [ -z "${top_builddir-}" ]; then
   top_srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -44,12 +51,17 @@ status=0
 : > "$out"
 : > "$err"
 
-# The test has failed.
+# The test has failed.  Said in a subshell, of which nobody may ask the status
+# (an argument "$(luks_uuid ...)"), it counts when the test ends.
 fail ()
 {
+  local first=0
+  [ "${FUNCNAME[1]-}" != untested ] || first=1
+  : > "$tmp/failed"
   {
     printf 'FAILED: %s\n' "$*"
-    printf '%s\n' "  in line ${BASH_LINENO[*]:0:${#BASH_LINENO[@]}-1}"
+    printf '%s\n' \
+      "  in line ${BASH_LINENO[*]:first:${#BASH_LINENO[@]}-1-first}"
     printf '  last run: %s\n  exit status: %s\n' "$last_command" "$status"
     echo '  standard output, its end:'
     tail -n 60 "$out" | sed 's/^/    /'
@@ -58,6 +70,14 @@ fail ()
   } >&2
   exit 1
 }
+
+# A command has failed, and nobody looks at its status.  What happens in a
+# subshell is told by the shell that waits for it.
+untested ()
+{
+  [ "$BASH_SUBSHELL" -gt 0 ] || fail "this failed with status $1: $2"
+}
+trap 'untested $? "$BASH_COMMAND"' ERR
 
 skip ()
 {
@@ -89,7 +109,7 @@ requires_appliance ()
 [ -x "$VIRT_NBDE_UNLOCK" ] || fail "$VIRT_NBDE_UNLOCK was not built"
 
 if [ -n "${NBDE_OPTIONS-}" ]; then
-  mkdir "$tmp/with-options"
+  mkdir -p "$tmp/with-options"
   cat > "$tmp/with-options/virt-nbde-unlock" <<END
 #!/bin/bash
 exec ${VIRT_NBDE_UNLOCK@Q} $NBDE_OPTIONS "\$@"
@@ -110,14 +130,14 @@ extended_appliance ()
   done
   [ -d "$from/supermin.d" ] || return 1
   extended=$(test_cache)/appliance-with-clevis
-  mkdir -p "$extended"
-  rm -rf "$new"
-  cp -a "$from/supermin.d" "$new" || return 1
-  printf '%s\n' clevis clevis-luks curl jose luksmeta cryptsetup-bin \
-    > "$new/zz-clevis-packages"
+  mkdir -p "$extended" &&
+    rm -rf "$new" &&
+    cp -a "$from/supermin.d" "$new" &&
+    printf '%s\n' clevis clevis-luks curl jose luksmeta cryptsetup-bin \
+      > "$new/zz-clevis-packages" || return 1
   if ! diff -rq "$new" "$extended/supermin.d" >/dev/null 2>&1; then
-    rm -rf "$extended/supermin.d"
-    mv "$new" "$extended/supermin.d"
+    rm -rf "$extended/supermin.d" &&
+      mv "$new" "$extended/supermin.d"
   fi
 }
 
@@ -139,10 +159,12 @@ process_group ()
 end_test ()
 {
   local code=$? group
-  trap - EXIT
+  trap - EXIT ERR
+  set +e
   for group in ${groups[@]+"${groups[@]}"}; do
     stop_server "$group"
   done
+  if [ $code -eq 0 ] && [ -e "$tmp/failed" ]; then code=1; fi
   exit $code
 }
 trap end_test EXIT
@@ -473,7 +495,7 @@ assert_no_leftovers ()
   local left process
   if ! wait_for 10 no_run_processes; then
     left=$(for process in $(run_processes); do
-             tr '\0' ' ' < "/proc/$process/cmdline"
+             tr '\0' ' ' < "/proc/$process/cmdline" || :
              echo
            done)
     fail "processes are left behind: $left"
@@ -502,6 +524,21 @@ assert_same_file ()
 assert_no_file ()
 {
   [ ! -e "$1" ] && [ ! -L "$1" ] || fail "there is a file $1"
+}
+
+# grep, where finding nothing is no failure.
+search ()
+{
+  grep "$@" || [ $? -eq 1 ]
+}
+
+# An assertion that must not hold:  assert_fails COMMAND [ARGUMENT...]
+assert_fails ()
+{
+  # What else goes wrong in it does not count.
+  ! ("$@") 2>/dev/null && [ -e "$tmp/failed" ] ||
+    fail "this does not find what is wrong: $*"
+  rm "$tmp/failed"
 }
 
 # Fixed strings:
@@ -563,7 +600,7 @@ assert_device_error ()
 assert_only_device_errors ()
 {
   local other
-  other=$(grep -vE \
+  other=$(search -vE \
     -e '^virt-nbde-unlock: (error|warning|hint): ' -e '^\[ *[0-9.]+\] ' "$err")
   [ -z "$other" ] || fail "standard error: not a message: $other"
 }
