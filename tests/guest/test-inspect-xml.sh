@@ -67,3 +67,15 @@ sed -i -e "s,/dev/mapper/cryptsda2,/dev/mapper/luks-$(luks_uuid two root),g" \
   -e "s,/dev/mapper/cryptsda3,/dev/mapper/luks-$(luks_uuid two home),g" \
   expected.xml
 assert_same_xml expected.xml two.xml
+
+# No operating system: a document without one, for which virt-inspector's schema
+# does not provide.
+bound_piece data.luks tang "$(tang_config one)"
+disk_of data.img data.luks
+nbde --format=raw -a data.img "${allow[@]}" --inspect --output-format=xml \
+  --output-keys keys --force
+assert_status 0
+cp "$out" none.xml
+assert_equal '<operatingsystems/>' "$(sed 1d none.xml)" 'no system'
+inspector expected.xml keys --format=raw -a data.img
+assert_same_xml expected.xml none.xml

@@ -25,16 +25,18 @@ sed -n '/^```bash$/,/^```$/p' "$top_srcdir/docs/two-step.md" |
   sed '1d;$d' > answer-requests
 guest=(--format=raw -a part-lvm.img --memsize 512)
 
-# Nothing is started for files that are not there.
+# Nothing is started for files that are not there, or say nothing.
 for option in --tang-cacert --tang-cert --tang-allow-file --tang-keydir; do
   nbde "${guest[@]}" --check --tang-allow 127.0.0.1 $option missing
   assert_status 1
   assert_one_error 'missing: No such file or directory'
+  assert_stderr_lacks 'Starting the appliance'
 done
 echo '# nothing' > none
 nbde "${guest[@]}" --check --tang-allow-file none
 assert_status 1
 assert_one_error 'no pattern'
+assert_stderr_lacks 'Starting the appliance'
 
 # A preflight of two servers that are both needed.
 echo "127.0.0.1:$TANG_PORT_one   # the first" > allowed
