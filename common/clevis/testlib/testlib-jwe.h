@@ -3,7 +3,7 @@
  *
  * For the unit tests: bindings as Clevis makes them, and the answers of a Tang
  * server, made in the process by libjose so that there can be many of them.
- * That the real Clevis makes the same is tested by tests/test-interop.sh.
+ * That the real Clevis makes the same is tested by tests/host/test-interop.sh.
  *
  * JSON that is returned belongs to the caller; JSON that is passed stays the
  * caller's.
