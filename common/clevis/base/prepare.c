@@ -22,9 +22,11 @@
 static void
 open_messages (void)
 {
-  _("");
-  gettext ("");                 /* of libraries with no domain of their own */
-  dgettext ("libc", "");        /* of strerror */
+  static const char header[] = "";      /* no literal, which is for xgettext */
+
+  _(header);
+  gettext (header);             /* of libraries that ask for no domain */
+  dgettext ("libc", header);    /* of strerror */
 }
 
 /* Hash tables of JSON objects have a random seed. */

@@ -22,14 +22,28 @@
 #include "testlib/testlib-luks.h"
 #include "testlib/testlib-watch.h"
 
-/* The devices.  Each is bound by keyslot 1, with the passphrase "one". */
-enum { LUKS1, LUKS2, ARGON2ID, ARGON2I, NR_DEVICES };
+/* The devices.  Each is bound by keyslot 1, with the passphrase "one".  Two have
+ * a digest of an eighth of a second, so that there is work for the quick header.
+ */
+enum { LUKS1, LUKS2, CBC, ARGON2ID, ARGON2I, NR_DEVICES };
 
 static struct {
+  const char *format, *add; /* options of cryptsetup */
   const char *file;
   char *data;
   size_t len;
-} devices[NR_DEVICES];
+} devices[NR_DEVICES] = {
+  [LUKS1] = { "luks1 --iter-time 1", "--iter-time 1" },
+  [LUKS2] = { "luks2 --iter-time 1", "--pbkdf pbkdf2 --iter-time 1" },
+  [CBC] = { "luks1 --pbkdf-force-iterations 1000 -c aes-cbc-essiv:sha256",
+            "--pbkdf-force-iterations 1000" },
+  [ARGON2ID] = { "luks2 --pbkdf-force-iterations 1000",
+                 "--pbkdf argon2id --pbkdf-memory 1024 --pbkdf-parallel 4 "
+                 "--pbkdf-force-iterations 4" },
+  [ARGON2I] = { "luks2 --pbkdf-force-iterations 1000",
+                "--pbkdf argon2i --pbkdf-memory 1024 --pbkdf-parallel 1 "
+                "--pbkdf-force-iterations 4" },
+};
 
 /* They are made by another process, so that nothing is prepared by that. */
 static void
@@ -40,23 +54,12 @@ make_devices (void **state)
 
   shell ("echo -n zero > zero; echo -n one > one");
   for (i = 0; i < NR_DEVICES; ++i) {
-    /* Two have a digest of an eighth of a second, so that there is work for
-     * the quick header.
-     */
-    shell ("truncate -s 4M '%s'\n"
-           "cryptsetup luksFormat -q --type %s --pbkdf pbkdf2 "
-           "-s 256 -d zero '%s'\n"
-           "cryptsetup luksAddKey -q %s -S 1 -d zero '%s' one",
-           devices[i].file,
-           i == LUKS1 ? "luks1 --iter-time 1"
-           : i == LUKS2 ? "luks2 --iter-time 1 --luks2-keyslots-size 1m"
-           : "luks2 --pbkdf-force-iterations 1000 --luks2-keyslots-size 1m",
-           devices[i].file,
-           i == ARGON2ID ? "--pbkdf argon2id --pbkdf-memory 1024 "
-           "--pbkdf-parallel 4 --pbkdf-force-iterations 4"
-           : i == ARGON2I ? "--pbkdf argon2i --pbkdf-memory 1024 "
-           "--pbkdf-parallel 1 --pbkdf-force-iterations 4"
-           : "--pbkdf pbkdf2 --iter-time 1", devices[i].file);
+    shell ("truncate -s 20M '%s'\n"
+           "cryptsetup luksFormat -q --pbkdf pbkdf2 -s 256 -d zero "
+           "--type %s '%s'\n"
+           "cryptsetup luksAddKey -q -S 1 -d zero %s '%s' one",
+           devices[i].file, devices[i].format, devices[i].file,
+           devices[i].add, devices[i].file);
     bind_luks (devices[i].file, 1, jwe);
   }
 }
@@ -157,6 +160,12 @@ do_luks2 (void **state)
 }
 
 static void
+do_cbc (void **state)
+{
+  check_device (CBC);
+}
+
+static void
 do_argon2id (void **state)
 {
   check_device (ARGON2ID);
@@ -248,6 +257,7 @@ run_prepared (void)
   const struct CMUnitTest behind_the_door[] = {
     BEHIND_THE_DOOR (do_luks1),
     BEHIND_THE_DOOR (do_luks2),
+    BEHIND_THE_DOOR (do_cbc),
     BEHIND_THE_DOOR (do_argon2id),
     BEHIND_THE_DOOR (do_argon2i),
     BEHIND_THE_DOOR (do_wrong_passphrase),
