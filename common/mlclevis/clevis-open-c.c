@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * A key for libguestfs: the one moment at which this process has it, and the one
- * place where a key leaves locked memory.
+ * A key for libguestfs: the one moment at which this process has it, and the
+ * one place where a key leaves locked memory.
  */
 
 #include <config.h>

@@ -11,8 +11,8 @@
 
 #define Run_val(v) (*(struct vault_run **) Data_custom_val (v))
 
-/* Exchange.run and Preflight.run free it, since what it borrows must live longer
- * and the garbage collector knows no order.
+/* Exchange.run and Preflight.run free it, since what it borrows must live
+ * longer and the garbage collector knows no order.
  */
 static struct custom_operations run_operations = {
   .identifier = "virt-nbde-unlock.run",

@@ -24,7 +24,8 @@ disk_of disk.img a.luks
 # The thread that derives has stepped back (field 19 is its nice value).
 derives ()
 {
-  sed 's/^.*) //' "/proc/$nbde_pid/task/"*/stat 2>/dev/null |
+  find_vault || return 1
+  sed 's/^.*) //' "/proc/$vault/task/"*/stat 2>/dev/null |
     awk '$17 == 5 && $1 == "R" { found = 1 } END { exit !found }'
 }
 

@@ -42,11 +42,12 @@ bash answer-requests r > r.replies || fail 'answer-requests'
 nbde_start --mount mnt --pid-file pid --no-fork --format=raw -a two.img \
   --import-replies r.replies --requests-state r.state
 wait_for 300 find_qemu || fail 'no qemu was started'
+find_vault || fail 'there is no vault'
 scan_run
 assert_only_locked 'at the launch'
-assert_only_in "$nbde_pid" 'at the launch'
-assert_found "^$nbde_pid .* ephemeral-1 locked"
-assert_found "^$nbde_pid .* ephemeral-2 locked"
+assert_only_in_vault 'at the launch'
+assert_found "^$vault .* ephemeral-1 locked"
+assert_found "^$vault .* ephemeral-2 locked"
 
 is_served ()
 {

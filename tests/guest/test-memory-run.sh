@@ -3,7 +3,7 @@
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
 # Secrets in the memory of the tool and of all processes that it has: while the
-# appliance is launched, in locked memory of the tool only; when the command of
+# appliance is launched, in locked memory of the vault only; when the command of
 # --run has begun, none.  Where some are left, it is not begun.
 #
 # needs: appliance
@@ -36,10 +36,11 @@ is_begun ()
 nbde_start --format=raw -a disk.img --tang-keydir "$TANG_DIR_one" \
   --run -- bash command.sh
 wait_for 300 find_qemu || fail 'no qemu was started'
+find_vault || fail 'there is no vault'
 scan_run
 assert_only_locked 'at the launch'
-assert_only_in "$nbde_pid" 'at the launch'
-assert_found "^$nbde_pid .* d-server locked"
+assert_only_in_vault 'at the launch'
+assert_found "^$vault .* d-server locked"
 
 wait_for 300 is_begun || fail 'the command was not begun'
 scan_run
@@ -65,18 +66,19 @@ has_key ()
 nbde_start --format=raw -a disk.img --tang-allow 127.0.0.1 \
   --tang-timeout 300 --deadline 300 --run -- bash command.sh
 wait_for 300 find_qemu || fail 'no qemu was started'
+find_vault || fail 'there is no vault'
 wait_for 300 has_key || fail 'no passphrase was recovered'
 scan_run
 assert_only_locked 'when a server is waited for'
-assert_only_in "$nbde_pid" 'when a server is waited for'
+assert_only_in_vault 'when a server is waited for'
 
 # What a careless function would leave behind: a copy in ordinary memory, which is
 # found, and a key that nobody releases.
 octal=$(od -An -v -to1 d.pass | tr -s ' \n' '\\')
-gdb -p "$nbde_pid" -batch -ex "call (char *) strdup (\"${octal%\\}\")" \
+gdb -p "$vault" -batch -ex "call (char *) strdup (\"${octal%\\}\")" \
   -ex 'call (void *) secret_new (100)' > gdb.log 2>&1
 scan_run
-assert_found "^$nbde_pid .* d-passphrase open" "$(cat gdb.log)"
+assert_found "^$vault .* d-passphrase open" "$(cat gdb.log)"
 end_server stalled
 start_tang stalled "$port"
 nbde_wait 300

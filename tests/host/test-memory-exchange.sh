@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
-# While a server is waited for, what was recovered before is in locked memory and
-# nowhere else: passphrase, share, private keys of the exchange; and nothing is
+# While a server is waited for, what was recovered before is in locked memory of
+# the vault and nowhere else: passphrase, share, private keys of the exchange; and nothing is
 # left of what is needed no more: volume key, content key, shared secret.
 
 . "$(dirname "$0")/../lib/functions.sh"
@@ -56,14 +56,27 @@ is_idle ()
   [ "$(answers)" -ge $((before + 2)) ] && [ "$(connections stalled)" -ge 1 ] ||
     return 1
   # All threads of it sleep, and have done so for a while.
-  now=$(cat "/proc/$pid"/task/*/stat | awk '{ print $14 + $15 }')
+  now=$(cat "/proc/$pid"/task/*/stat "/proc/$(pgrep -P "$pid" -x nbde-vault)"/task/*/stat |
+          awk '{ print $14 + $15 }')
   [ "$now" = "${ticks-}" ] || { ticks=$now; quiet=0; return 1; }
   quiet=$((quiet + 1))
   [ "$quiet" -ge 20 ]
 }
 
 run_until_idle d.luks both.luks
-scan "$pid"
+vault=$(pgrep -x -P "$pid" nbde-vault)
+nursery=$(pgrep -x -P "$pid" nbde-nursery)
+
+# The wall stands.
+for line in 'Seccomp: 2' 'NoNewPrivs: 1'; do
+  tr '\t' ' ' < "/proc/$vault/status" | grep -qx "$line" ||
+    fail "the vault does not have $line"
+done
+
+# The program that asks the servers has none of it.
+scan "$pid" "$nursery"
+assert_nothing_found 'in the program'
+scan "$vault"
 assert_only_locked 'waiting'
 assert_found 'd-passphrase locked'
 assert_found 'share-x locked'
@@ -73,14 +86,15 @@ assert_found 'share-y locked'
 
 # The search finds a copy of a share in ordinary memory.
 octal=$(od -An -v -to1 share.bytes | tr -s ' \n' '\\')
-gdb -p "$pid" -batch \
+gdb -p "$vault" -batch \
   -ex "call (char *) strdup (\"${octal%\\}\")" > gdb.log 2>&1
-scan "$pid"
+scan "$vault"
 assert_found 'share-x open \[heap\]'
 
 # These are the keys that are used: when a JWE is decrypted, they are there.
 end_server stalled
-gdb -batch -ex 'set breakpoint pending on' -ex 'break jose_jwe_dec_cek_io' \
+gdb -batch -ex 'set breakpoint pending on' -ex 'set follow-fork-mode child' \
+  -ex 'break jose_jwe_dec_cek_io' \
   -ex run -ex "python import os; os.system(
     '$top_srcdir/tests/lib/scan-memory.py $secrets %d > found' %
     gdb.selected_inferior().pid)" \

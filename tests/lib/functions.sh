@@ -468,6 +468,19 @@ find_qemu ()
   [ -n "$qemu" ]
 }
 
+# Find the vault of the last run, the process that has the keys; sets vault.  For
+# others than root it hides what it is.
+find_vault ()
+{
+  local process
+  vault=
+  for process in $(run_processes); do
+    [ "$(cat "/proc/$process/comm" 2>/dev/null)" != nbde-vault ] ||
+      vault=$process
+  done
+  [ -n "$vault" ]
+}
+
 no_run_processes ()
 {
   [ -z "$(run_processes)" ]

@@ -16,8 +16,8 @@
 #define BOUND_LUKS2_METADATA (4 * MIB)
 
 /* JSON values in both metadata areas together.  32 keyslots and 32 tokens of
- * Clevis have some two thousand; each takes 700 bytes of memory once it is read,
- * so that 4 MiB of them would take a gigabyte.
+ * Clevis have some two thousand; each takes 700 bytes of memory once it is
+ * read, so that 4 MiB of them would take a gigabyte.
  */
 #define BOUND_LUKS2_VALUES 16384
 
@@ -75,8 +75,8 @@
 #define BOUND_ADV_KEYS 64
 #define BOUND_SSS_PRIME_BITS 521
 
-/* sss pins in one binding: each costs a test of its prime when the token is read
- * (a third of a millisecond).  A tree as deep as it may be has seven.
+/* sss pins in one binding: each costs a test of its prime when the token is
+ * read (a third of a millisecond).  A tree as deep as it may be has seven.
  */
 #define BOUND_PIN_SSS 8
 
@@ -87,8 +87,8 @@
  */
 #define BOUND_ADV_SIGNERS 8
 
-/* The name of a host as text and one of its labels (RFC 1035 section 2.3.4), and
- * the name of a network interface in an address's zone (IFNAMSIZ - 1).
+/* The name of a host as text and one of its labels (RFC 1035 section 2.3.4),
+ * and the name of a network interface in an address's zone (IFNAMSIZ - 1).
  */
 #define BOUND_HOST 253
 #define BOUND_HOST_LABEL 63
@@ -96,7 +96,8 @@
 
 /* Servers (by scheme, host and port) that one device may have asked.  Ten
  * times what anybody binds a disk to; each may take a thread for the resolver
- * and wait for all of its timeouts.  Those that the policy refuses do not count.
+ * and wait for all of its timeouts.  Those that the policy refuses do not
+ * count.
  */
 #define BOUND_ORIGINS 32
 

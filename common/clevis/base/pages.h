@@ -24,9 +24,10 @@ struct pages {
 extern size_t pages_limit (void);
 
 /* Map size bytes, rounded up.  At most so many bytes of them are locked,
- * counted from the end (where a stack begins); where the system allows no more,
- * fewer: half as much each time.  Returns 0, or -1 with errno if there is no memory.
- * What could not be locked or hidden is not an error, but told in *pages.
+ * counted from the end (where a stack begins); where the system allows no
+ * more, fewer: half as much each time.  Returns 0, or -1 with errno if there
+ * is no memory. What could not be locked or hidden is not an error, but told
+ * in *pages.
  */
 extern int pages_map (struct pages *pages, size_t size, size_t most);
 

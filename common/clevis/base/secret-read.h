@@ -12,8 +12,8 @@
 #include "base/clevis-error.h"
 #include "base/secret.h"
 
-/* All bytes up to the end, as they are.  Returns NULL with CLEVIS_ERR_SYSTEM, or
- * CLEVIS_ERR_LIMIT for more than 8 MiB, which is what cryptsetup reads.
+/* All bytes up to the end, as they are.  Returns NULL with CLEVIS_ERR_SYSTEM,
+ * or CLEVIS_ERR_LIMIT for more than 8 MiB, which is what cryptsetup reads.
  */
 extern struct secret *secret_read (int fd, struct clevis_error *err);
 

@@ -63,8 +63,8 @@ give_counted (void *p)
   secret_give (p);
 }
 
-/* Jansson 2.14 crashes where it gets no memory while it parses, so it gets other
- * memory when its share is full.
+/* Jansson 2.14 crashes where it gets no memory while it parses, so it gets
+ * other memory when its share is full.
  */
 static void *
 json_alloc (size_t size)

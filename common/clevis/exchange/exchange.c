@@ -123,8 +123,8 @@ free_device (struct bound_device *device)
   free (device);
 }
 
-/* The verifier goes first, since its jobs are the devices'; then the pins, which
- * cancel their requests.
+/* The verifier goes first, since its jobs are the devices'; then the pins,
+ * which cancel their requests.
  */
 void
 exchange_free (struct exchange *ex)
@@ -405,9 +405,9 @@ start_binding (struct exchange *ex, struct attempt *attempt)
   pin_start (attempt->binding->pin, &ex->run);
 }
 
-/* Start bindings for a moment: the first one of each device, then the second one
- * of each.  A device can have thousands of pins, and others are to be heard
- * meanwhile.  Without servers nobody is.
+/* Start bindings for a moment: the first one of each device, then the second
+ * one of each.  A device can have thousands of pins, and others are to be
+ * heard meanwhile.  Without servers nobody is.
  */
 static void
 start_some (struct exchange *ex)

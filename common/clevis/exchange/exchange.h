@@ -63,9 +63,9 @@ struct exchange_settings {
   struct answers answers;  /* instead of those of servers */
 };
 
-/* A new exchange that has its questions asked by asker, which it takes over, also
- * when it fails; NULL stands for one that could not be made, for the reason in
- * err.  Returns NULL with CLEVIS_ERR_SYSTEM.
+/* A new exchange that has its questions asked by asker, which it takes over,
+ * also when it fails; NULL stands for one that could not be made, for the
+ * reason in err.  Returns NULL with CLEVIS_ERR_SYSTEM.
  */
 extern struct exchange *
 exchange_new (struct asker *asker, const struct exchange_settings *settings,

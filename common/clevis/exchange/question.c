@@ -469,9 +469,9 @@ send_question (struct question *q)
   return -1;
 }
 
-/* Ask new questions, or answer them.  Telling a waiter can end other questions,
- * and ask some.  Returns true if a question has ended at once, so that there may
- * be more to do without any reply.
+/* Ask new questions, or answer them.  Telling a waiter can end other
+ * questions, and ask some.  Returns true if a question has ended at once, so
+ * that there may be more to do without any reply.
  */
 static bool
 start_new (struct questions *qs)

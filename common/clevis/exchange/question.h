@@ -28,8 +28,8 @@ struct answers {
   struct offline *offline; /* takes requests, or has replies */
 };
 
-/* Takes the asker over, also when it fails; NULL stands for one that could not be
- * made, for the reason in err.  Returns NULL with CLEVIS_ERR_SYSTEM.
+/* Takes the asker over, also when it fails; NULL stands for one that could
+ * not be made, for the reason in err.  Returns NULL with CLEVIS_ERR_SYSTEM.
  */
 extern struct questions *questions_new (struct asker *asker,
                                         const struct answers *answers,
@@ -37,8 +37,8 @@ extern struct questions *questions_new (struct asker *asker,
 extern void questions_free (struct questions *qs);
 
 /* Ask, as the member ask of struct pin_run does.  Nothing is sent before
- * questions_step, from which done is called.  That C is no point of its curve is
- * found when the question is blinded (CLEVIS_ERR_TOKEN).
+ * questions_step, from which done is called.  That C is no point of its curve
+ * is found when the question is blinded (CLEVIS_ERR_TOKEN).
  */
 extern struct waiter *questions_ask (struct questions *qs,
                                      const struct pin_query *query,

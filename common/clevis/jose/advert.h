@@ -15,8 +15,8 @@
 
 struct advert;
 
-/* Parse what "GET /adv" gave.  Returns NULL with CLEVIS_ERR_REPLY, also for more
- * than BOUND_ADV_SIGNERS signatures.
+/* Parse what "GET /adv" gave.  Returns NULL with CLEVIS_ERR_REPLY, also for
+ * more than BOUND_ADV_SIGNERS signatures.
  */
 extern struct advert *advert_parse (const char *body, size_t len,
                                     struct clevis_error *err);

@@ -22,8 +22,9 @@
  */
 #define CHEAP_ITERATIONS 10000
 
-/* Seconds to load a byte of metadata once more: checksums and JSON.  32 KiB of a
- * usual device are 3 milliseconds, 8 MiB are for the slow lane of verify.c.
+/* Seconds to load a byte of metadata once more: checksums and JSON.  32 KiB
+ * of a usual device are 3 milliseconds, 8 MiB are for the slow lane of
+ * verify.c.
  */
 #define LOADING 1e-7
 
@@ -105,8 +106,8 @@ luks_digest_is_cheap (const struct luks *luks)
   return luks->digest_iterations <= CHEAP_ITERATIONS;
 }
 
-/* The digest is compared with whatever comes out of the keyslot, so that a wrong
- * passphrase pays for it too.
+/* The digest is compared with whatever comes out of the keyslot, so that a
+ * wrong passphrase pays for it too.
  */
 double
 luks_cost (const struct luks *luks, int slot)

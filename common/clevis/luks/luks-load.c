@@ -114,7 +114,8 @@ explain (struct luks *luks, int r, struct clevis_error *err)
   return -1;
 }
 
-/* Is the checksum of the primary LUKS2 header right, and is there JSON in it? */
+/* Is the checksum of the primary LUKS2 header right, and is there JSON in it?
+ */
 static bool
 is_primary_sound (const struct luks *luks)
 {

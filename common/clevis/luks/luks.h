@@ -77,12 +77,12 @@ struct luks_info {
  * needed: a source of random numbers, the modules of OpenSSL, translations.
  * Afterwards the functions here and in luks-quick.h and verify.h open nothing
  * but memory files, by way of /proc/self/fd.  They make no socket but for a
- * keyslot whose area has a cipher that OpenSSL does not have (serpent, twofish);
- * without that, such a keyslot is an error.
+ * keyslot whose area has a cipher that OpenSSL does not have (serpent,
+ * twofish); without that, such a keyslot is an error.
  *
  * For a process that will soon be able to open no file; others need not call
- * it.  In that process itself, and as base_prepare says.  Returns 0, or -1 with
- * CLEVIS_ERR_SYSTEM.
+ * it.  In that process itself, and as base_prepare says.  Returns 0, or -1
+ * with CLEVIS_ERR_SYSTEM.
  */
 extern int luks_prepare (struct clevis_error *err);
 

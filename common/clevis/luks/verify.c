@@ -350,8 +350,8 @@ pick (const struct lane *lane, size_t *keyslot)
   return best;
 }
 
-/* Load the copy of a header, and try a keyslot of it.  Without the lock: a hostile
- * header takes its time, and others shall not wait for it.
+/* Load the copy of a header, and try a keyslot of it.  Without the lock: a
+ * hostile header takes its time, and others shall not wait for it.
  */
 static int
 try_copy (struct luks *copy, int slot, const struct secret *passphrase,

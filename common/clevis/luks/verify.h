@@ -32,8 +32,8 @@ struct verifier;
 /* Keyslots of a token; no LUKS version has more. */
 #define VERIFY_KEYSLOTS_MAX 32
 
-/* What all jobs of a device may cost together, in seconds as luks_cost estimates
- * them.  The caller sets allowed; the rest is the verifier's.
+/* What all jobs of a device may cost together, in seconds as luks_cost
+ * estimates them.  The caller sets allowed; the rest is the verifier's.
  */
 struct verify_account {
   double allowed;

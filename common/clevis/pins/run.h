@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * What runs pins, as pins see it: somebody who gets their questions answered and
- * is told when a binding has ended.  The exchange is one, tests have others.
+ * What runs pins, as pins see it: somebody who gets their questions answered
+ * and is told when a binding has ended.  The exchange is one, tests have
+ * others.
  */
 
 #ifndef CLEVIS_RUN_H

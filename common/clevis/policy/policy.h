@@ -50,13 +50,13 @@ policy_get_settings (const struct policy *policy);
  *
  *   [SCHEME://]HOST[:PORT]
  *
- * where HOST is a name, "*.DOMAIN" (any name below DOMAIN), an IPv4 address or
- * a bracketed IPv6 address, either with an optional /LENGTH.  Names are as
- * hostname.h has them, are compared without regard to case or a final dot, and
- * admit no address that the default policy forbids (a name server is not the
- * user), but "localhost" admits loopback.  Address patterns admit any address in
- * them, of their own family: 0.0.0.0/0 any IPv4 address, also one that is
- * written as ::ffff:192.0.2.1, and [::]/0 any other.
+ * where HOST is a name, "*.DOMAIN" (any name below DOMAIN), an IPv4 address
+ * or a bracketed IPv6 address, either with an optional /LENGTH.  Names are as
+ * hostname.h has them, are compared without regard to case or a final dot,
+ * and admit no address that the default policy forbids (a name server is not
+ * the user), but "localhost" admits loopback.  Address patterns admit any
+ * address in them, of their own family: 0.0.0.0/0 any IPv4 address, also one
+ * that is written as ::ffff:192.0.2.1, and [::]/0 any other.
  *
  * Returns 0, or -1: CLEVIS_ERR_POLICY if the pattern cannot be parsed.
  */

@@ -48,8 +48,8 @@ struct ask {
   void *opaque;            /* of the functions below */
 
   /* Called just before it is sent for the first time: returns the point to be
-   * posted, a public JWK that the caller frees; or NULL and why, and that is the
-   * end of it.  Not for an advertisement.
+   * posted, a public JWK that the caller frees; or NULL and why, and that is
+   * the end of it.  Not for an advertisement.
    */
   json_t *(*point) (void *opaque, struct clevis_error *err);
 

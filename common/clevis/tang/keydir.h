@@ -25,18 +25,19 @@ struct keydir;
  */
 extern struct keydir *keydir_open (const char *path, struct clevis_error *err);
 
-/* The same in steps, where the folder is read by one process and the keys are in
- * another: keydir_new, keydir_add for each file that keydir_files finds, and
- * keydir_check, which fails if no exchange key was added.  The file behind fd is
- * read from its start, and not closed.
+/* The same in steps, where the folder is read by one process and the keys are
+ * in another: keydir_new, keydir_add for each file that keydir_files finds,
+ * and keydir_check, which fails if no exchange key was added.  The file
+ * behind fd is read from its start, and not closed.
  */
 extern struct keydir *keydir_new (const char *path, struct clevis_error *err);
 extern int keydir_add (struct keydir *dir, int fd, const char *name,
                        struct clevis_error *err);
 extern int keydir_check (const struct keydir *dir, struct clevis_error *err);
 
-/* Open each file of the folder that may be a key and call fn; ends with the first
- * that fails.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM, _LIMIT or what fn says.
+/* Open each file of the folder that may be a key and call fn; ends with the
+ * first that fails.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM, _LIMIT or what
+ * fn says.
  */
 typedef int (*keydir_file_fn) (int fd, const char *name, void *opaque,
                                struct clevis_error *err);

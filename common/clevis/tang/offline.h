@@ -60,7 +60,9 @@ extern int offline_dump_requests (const struct offline *off, int fd,
 extern int offline_dump_state (const struct offline *off, int fd,
                                const char *name, struct clevis_error *err);
 
-/* As offline_write, where another process has what is to be written: fn does it. */
+/* As offline_write, where another process has what is to be written: fn does
+ * it.
+ */
 typedef int (*offline_dump_fn) (bool is_state, int fd, const char *name,
                                 void *opaque, struct clevis_error *err);
 extern int offline_write_files (const char *requests, const char *state,

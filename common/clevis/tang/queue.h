@@ -43,9 +43,9 @@ extern struct queued *queue_add (struct queue *queue,
                                  http_done_fn done, void *opaque,
                                  struct clevis_error *err);
 
-/* Let fn (request, opaque, err) fill in path and body just before the request is
- * sent for the first time, with the opaque of queue_add.  It returns 0, or -1
- * and why; then that is the end of the request.
+/* Let fn (request, opaque, err) fill in path and body just before the request
+ * is sent for the first time, with the opaque of queue_add.  It returns 0, or
+ * -1 and why; then that is the end of the request.
  */
 typedef int (*queue_prepare_fn) (struct http_request *request, void *opaque,
                                  struct clevis_error *err);

@@ -18,8 +18,8 @@
 extern struct asker *servers_new (const struct policy *policy,
                                   struct clevis_error *err);
 
-/* Let a waiting asker_step of it return also when there is something to read from
- * fd, which is borrowed.
+/* Let a waiting asker_step of it return also when there is something to read
+ * from fd, which is borrowed.
  */
 extern void servers_watch (struct asker *servers, int fd);
 

@@ -76,8 +76,8 @@ struct heard_leaf {
   char *certificate_expiry;
 };
 
-/* How a device ended: of an exchange, or of a preflight, which has a verdict and
- * leaves only.
+/* How a device ended: of an exchange, or of a preflight, which has a verdict
+ * and leaves only.
  */
 struct heard_outcome {
   int status;              /* enum exchange_status, or preflight_verdict */

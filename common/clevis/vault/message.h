@@ -268,8 +268,8 @@ struct message {
 /* The size of a message with this tag, or 0 if there is none. */
 extern size_t message_size (uint32_t tag);
 
-/* Is this what its tag says: of that size, each text with an end, each flag 0 or
- * 1, each number within its bounds, as many descriptors as belong to it?
+/* Is this what its tag says: of that size, each text with an end, each flag 0
+ * or 1, each number within its bounds, as many descriptors as belong to it?
  */
 extern bool message_is_valid (const struct message *m, size_t size,
                               size_t nr_fds);

@@ -163,14 +163,15 @@ close_from (int fd)
 #endif
 }
 
-/* The descriptors that a process of ours has, beside the standard ones: the way to
- * the program or the nursery, and where a vault says of what kind it is.
+/* The descriptors that a process of ours has, beside the standard ones: the
+ * way to the program or the nursery, and where a vault says of what kind it
+ * is.
  */
 enum { WAY_FD = 3, TOLD_FD };
 
-/* Keep these, told only if it is not -1, and nothing else.  Standard error is that
- * of libraries that abort; a disk must not write to the terminal through it.
- * Sanitizers need it.
+/* Keep these, told only if it is not -1, and nothing else.  Standard error is
+ * that of libraries that abort; a disk must not write to the terminal through
+ * it. Sanitizers need it.
  */
 static int
 keep_only (int way, int told)

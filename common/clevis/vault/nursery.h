@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Where vaults are forked: a process that was itself forked before the program
- * had read anything, so that no vault begins with a copy of what the program has
- * come to know, or with its descriptors.  It waits for them when they end.
+ * Where vaults are forked: a process that was itself forked before the
+ * program had read anything, so that no vault begins with a copy of what the
+ * program has come to know, or with its descriptors.  It waits for them when
+ * they end.
  */
 
 #ifndef CLEVIS_NURSERY_H
@@ -16,19 +17,19 @@
 
 struct nursery;
 
-/* What a vault does with its end of a channel, until that is closed: it returns,
- * and is ended.  opaque is that of nursery_new.
+/* What a vault does with its end of a channel, until that is closed: it
+ * returns, and is ended.  opaque is that of nursery_new.
  */
 typedef void (*nursery_work_fn) (int fd, void *opaque);
 
-/* Fork the nursery, and the first vault.  Without a wall (which is for valgrind) vaults are only
- * processes.  Returns NULL with CLEVIS_ERR_SYSTEM.
+/* Fork the nursery, and the first vault.  Without a wall (which is for
+ * valgrind) vaults are only processes.  Returns NULL with CLEVIS_ERR_SYSTEM.
  */
 extern struct nursery *nursery_new (nursery_work_fn work, bool walled,
                                     struct clevis_error *err);
 
-/* Fork a vault and wait until its wall stands.  The first one has been there since
- * nursery_new, while the program did something else.
+/* Fork a vault and wait until its wall stands.  The first one has been there
+ * since nursery_new, while the program did something else.
  *
  *   pid, fd  its number, and our end of the channel to it
  *   wall     what of the wall stands

@@ -222,8 +222,8 @@ say_leaf_error (struct pin *leaf, void *opaque)
     say_error (opaque, &leaf->error);
 }
 
-/* Why a device was not opened: the summary, then for each binding its own reason
- * and those of its leaves.  A binding of one leaf has that leaf's.
+/* Why a device was not opened: the summary, then for each binding its own
+ * reason and those of its leaves.  A binding of one leaf has that leaf's.
  */
 static void
 say_errors (struct teller *t, const struct exchange_device *d)

@@ -10,10 +10,10 @@
  * --preflight what was found out about each leaf of the pins, and the verdict;
  * with --export the number of requests.
  *
- * Exit status: 0 if each file was unlocked (or would be, or was exported), 4 if
- * one was not and might be later, 2 if it will not be, 1 for other errors.
- * Standard error says why, a line for each device, binding and leaf, and one for
- * its hint.
+ * Exit status: 0 if each file was unlocked (or would be, or was exported), 4
+ * if one was not and might be later, 2 if it will not be, 1 for other errors.
+ * Standard error says why, a line for each device, binding and leaf, and one
+ * for its hint.
  */
 
 #include <config.h>

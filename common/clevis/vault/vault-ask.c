@@ -153,8 +153,8 @@ put_back (struct vault_ask *va, struct aside *aside)
   return r;
 }
 
-/* Wait for the point of this question.  Returns 0, or -1 and why, or the vault is
- * lost.
+/* Wait for the point of this question.  Returns 0, or -1 and why, or the
+ * vault is lost.
  */
 static int
 hear_point (struct vault_ask *va, uint32_t id, struct message *m,

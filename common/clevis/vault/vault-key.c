@@ -102,7 +102,8 @@ vault_key_read (struct vault *v, int fd, struct clevis_error *err)
   return key;
 }
 
-/* As long as the user takes; a signal ends it only by the end of the program. */
+/* As long as the user takes; a signal ends it only by the end of the program.
+ */
 struct vault_key *
 vault_key_read_line (struct vault *v, int fd, bool *is_end,
                      struct clevis_error *err)

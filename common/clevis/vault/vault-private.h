@@ -77,8 +77,8 @@ struct vault {
  */
 extern int vault_ready (struct vault *v, struct clevis_error *err);
 
-/* The vault that there is now has died, or is not to be trusted any more: end it.
- * device is where it was at, or NULL.  Always returns -1.
+/* The vault that there is now has died, or is not to be trusted any more: end
+ * it. device is where it was at, or NULL.  Always returns -1.
  */
 extern int vault_died (struct vault *v, const char *device,
                        struct clevis_error *err);
@@ -92,8 +92,8 @@ extern int vault_send (struct vault *v, const struct message *m,
  */
 extern const struct message *vault_next (void *opaque);
 
-/* The end of the answer: DONE, which is borrowed, or NULL with what FAILED says,
- * or since the vault has died.
+/* The end of the answer: DONE, which is borrowed, or NULL with what FAILED
+ * says, or since the vault has died.
  */
 extern const struct message *vault_finish (struct vault *v,
                                            const char *device,
@@ -125,9 +125,9 @@ extern struct vault_ask *vault_ask_new (struct vault *v,
                                         struct clevis_error *err);
 extern void vault_ask_free (struct vault_ask *va);
 
-/* Do what the vault asks for; wait at most ms milliseconds for more.  Returns 1 if
- * there may be more, 0 if what comes next ends the command (vault_finish), or -1
- * if the vault has to be given up.
+/* Do what the vault asks for; wait at most ms milliseconds for more.  Returns
+ * 1 if there may be more, 0 if what comes next ends the command
+ * (vault_finish), or -1 if the vault has to be given up.
  */
 extern int vault_ask_step (struct vault_ask *va, int ms,
                            struct clevis_error *err);

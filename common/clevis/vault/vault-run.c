@@ -148,8 +148,8 @@ fail_part (struct part *part, const struct clevis_error *err)
   return 0;
 }
 
-/* A preflight has no errors but those of leaves: it is closed, and says why in the
- * words of a leaf that no token has.
+/* A preflight has no errors but those of leaves: it is closed, and says why
+ * in the words of a leaf that no token has.
  */
 static int
 fail_checked (struct part *part, const struct clevis_error *err)
@@ -262,7 +262,8 @@ begin (struct vault_run *run, struct clevis_error *err)
   return 0;
 }
 
-/* The key of a device that was opened, or the new number of one that was lost. */
+/* The key of a device that was opened, or the new number of one that was lost.
+ */
 static int
 keep_key (struct vault_run *run, struct part *part, struct clevis_error *err)
 {
@@ -379,8 +380,8 @@ is_late (const struct vault_run *run)
     policy_get_settings (run->policy)->deadline / 1000.0 + GRACE;
 }
 
-/* Returns 1 if there is more to do, 0 if not, -1 on an error, which may be that the
- * vault has died.
+/* Returns 1 if there is more to do, 0 if not, -1 on an error, which may be
+ * that the vault has died.
  */
 static int
 step (struct vault_run *run, int ms, struct clevis_error *err)

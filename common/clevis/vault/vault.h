@@ -11,8 +11,8 @@
  * is replaced, and they notice nothing but the time.  What cannot be had again
  * is a key that was typed or came through a pipe: using it is an error then.
  *
- * All functions that can fail return -1 or NULL with an error, among them always
- * CLEVIS_ERR_SYSTEM.
+ * All functions that can fail return -1 or NULL with an error, among them
+ * always CLEVIS_ERR_SYSTEM.
  */
 
 #ifndef CLEVIS_VAULT_H
@@ -34,8 +34,9 @@ struct vault_luks;
 struct vault_key;
 struct vault_run;
 
-/* Make a vault: to be called before anything is read, and by a thread that lives
- * as long as the vault, which dies with it.  walled is false for valgrind only.
+/* Make a vault: to be called before anything is read, and by a thread that
+ * lives as long as the vault, which dies with it.  walled is false for
+ * valgrind only.
  */
 extern struct vault *vault_new (bool walled, struct clevis_error *err);
 
@@ -43,16 +44,16 @@ extern struct vault *vault_new (bool walled, struct clevis_error *err);
 extern const struct wall *vault_wall (struct vault *v,
                                       struct clevis_error *err);
 
-/* End it, at once, with all that is in it.  Objects of it that are left may only be
- * freed.  v may be NULL.
+/* End it, at once, with all that is in it.  Objects of it that are left may
+ * only be freed.  v may be NULL.
  */
 extern void vault_end (struct vault *v);
 
 /* The same, and free it and what it still has. */
 extern void vault_free (struct vault *v);
 
-/* Bytes of locked memory that keys have in it, and whether there was a time when
- * no more could be locked.
+/* Bytes of locked memory that keys have in it, and whether there was a time
+ * when no more could be locked.
  */
 struct vault_memory {
   size_t used;
@@ -94,8 +95,8 @@ extern int vault_luks_quicken (struct vault_luks *luks,
                                struct clevis_error *err);
 extern void vault_changes_free (struct vault_change *changes, int n);
 
-/* Keys.  fd stays open; the key is read from where it stands.  If it is a file, it
- * is kept open to be read again.
+/* Keys.  fd stays open; the key is read from where it stands.  If it is a
+ * file, it is kept open to be read again.
  */
 extern struct vault_key *vault_key_read (struct vault *v, int fd,
                                          struct clevis_error *err);
@@ -113,8 +114,8 @@ extern int vault_key_has_byte (struct vault_key *key, unsigned char byte,
 extern int vault_key_equal (struct vault_key *a, struct vault_key *b,
                             bool *equal, struct clevis_error *err);
 
-/* Have the vault write the key to a descriptor; sys_errno of the error says what
- * failed.
+/* Have the vault write the key to a descriptor; sys_errno of the error says
+ * what failed.
  */
 extern int vault_key_write (struct vault_key *key, int fd, bool base64,
                             struct clevis_error *err);
@@ -125,8 +126,8 @@ extern int vault_key_write (struct vault_key *key, int fd, bool base64,
 extern struct secret *vault_key_lend (struct vault_key *key,
                                       struct clevis_error *err);
 
-/* Answers instead of those of servers (keydir.h, offline.h).  The folder or files
- * are read now, and again if the vault must be replaced.
+/* Answers instead of those of servers (keydir.h, offline.h).  The folder or
+ * files are read now, and again if the vault must be replaced.
  */
 extern int vault_use_keydir (struct vault *v, const char *path,
                              struct clevis_error *err);
@@ -154,21 +155,22 @@ extern struct vault_run *vault_preflight_new (struct vault *v,
 extern int vault_run_add (struct vault_run *run, struct vault_luks *luks,
                           struct clevis_error *err);
 
-/* Do what can be done, and wait at most ms milliseconds.  Returns 1 if there is
- * more to do, 0 when each device has its outcome, -1 on an error.  Returns early
- * on a signal.
+/* Do what can be done, and wait at most ms milliseconds.  Returns 1 if there
+ * is more to do, 0 when each device has its outcome, -1 on an error.  Returns
+ * early on a signal.
  */
 extern int vault_run_step (struct vault_run *run, int ms,
                            struct clevis_error *err);
 
-/* The outcome of device number i, and its key (NULL if there is none), which the
- * caller takes over.  After vault_run_step has returned 0.
+/* The outcome of device number i, and its key (NULL if there is none), which
+ * the caller takes over.  After vault_run_step has returned 0.
  */
 extern const struct heard_outcome *vault_run_outcome (struct vault_run *run,
                                                       size_t i);
 extern struct vault_key *vault_run_take_key (struct vault_run *run, size_t i);
 
-/* One that has not ended is given up, and the vault with it.  run may be NULL. */
+/* One that has not ended is given up, and the vault with it.  run may be NULL.
+ */
 extern void vault_run_free (struct vault_run *run);
 
 #endif /* CLEVIS_VAULT_H */

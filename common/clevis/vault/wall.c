@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * The wall around the vault.  A list of what is allowed: what is not on it fails
- * with EPERM, so that a library that can do without it does.
+ * The wall around the vault.  A list of what is allowed: what is not on it
+ * fails with EPERM, so that a library that can do without it does.
  */
 
 #include <config.h>
@@ -91,8 +91,8 @@ allow_all (scmp_filter_ctx filter)
   return r;
 }
 
-/* Threads, which are no processes.  clone3 has its flags where a filter does not
- * see them; told that there is none, libc takes clone.
+/* Threads, which are no processes.  clone3 has its flags where a filter does
+ * not see them; told that there is none, libc takes clone.
  */
 static int
 allow_threads (scmp_filter_ctx filter)
@@ -211,8 +211,8 @@ set_limits (void)
   limit (RLIMIT_CORE, 0);
 }
 
-/* What root may do that others may not, the vault need not do either; memory was
- * locked before.
+/* What root may do that others may not, the vault need not do either; memory
+ * was locked before.
  */
 static int
 drop_capabilities (void)

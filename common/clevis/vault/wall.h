@@ -23,9 +23,9 @@ struct wall {
  */
 extern void wall_prepare (void);
 
-/* Close the door behind this process, for good.  A kernel that knows no seccomp
- * or no Landlock leaves a gap, which wall says.  Returns 0, or -1 with errno if a
- * part of it that the kernel knows could not be had.
+/* Close the door behind this process, for good.  A kernel that knows no
+ * seccomp or no Landlock leaves a gap, which wall says.  Returns 0, or -1
+ * with errno if a part of it that the kernel knows could not be had.
  */
 extern int wall_close (struct wall *wall);
 
