@@ -78,7 +78,7 @@ let export policy (found : Json_document.t) ~replace files =
   attempt { found with errors; status } ~otherwise:[] (fun found ->
     let n = Clevis.Policy.nr_requests policy in
     if n > 0 then
-      Clevis.Policy.write_requests policy ~requests:exchanged ~state ~replace;
+      Export.write policy ~replace ~requests:exchanged ~state;
     lines, { found with requests = Some n })
 
 (* What the actions that ask servers and unlock nothing have found. *)

@@ -252,20 +252,18 @@ nbde_policy_nr_requests (value policyv)
   CAMLreturn (Val_long (n));
 }
 
-extern value nbde_policy_write_requests (value policyv, value requestsv,
-                                         value statev, value replacev);
+extern value nbde_policy_dump (value policyv, value statev, value namev,
+                               value fdv);
 
 value
-nbde_policy_write_requests (value policyv, value requestsv, value statev,
-                            value replacev)
+nbde_policy_dump (value policyv, value statev, value namev, value fdv)
 {
-  CAMLparam4 (policyv, requestsv, statev, replacev);
+  CAMLparam4 (policyv, statev, namev, fdv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
   stub_get_policy (policyv);
-  if (vault_write_requests (stub_vault (), String_val (requestsv),
-                            String_val (statev), Bool_val (replacev),
-                            &err) == -1)
+  if (vault_dump_requests (stub_vault (), Int_val (fdv), String_val (namev),
+                           Bool_val (statev), &err) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }

@@ -219,9 +219,11 @@ module Policy = struct
   external use_replies :
     t -> state:string -> replies:string -> unit = "nbde_policy_use_replies"
   external nr_requests : t -> int = "nbde_policy_nr_requests"
-  external write_requests :
-    t -> requests:string -> state:string -> replace:bool -> unit
-    = "nbde_policy_write_requests"
+  external dump : t -> bool -> string -> Unix.file_descr -> unit
+    = "nbde_policy_dump"
+
+  let dump_requests policy ~name fd = dump policy false name fd
+  let dump_state policy ~name fd = dump policy true name fd
 end
 
 (* What exchanges and preflights have in common. *)

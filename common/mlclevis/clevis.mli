@@ -280,9 +280,12 @@ module Policy : sig
   val nr_requests : t -> int
   (** Collected so far. *)
 
-  val write_requests :
-    t -> requests:string -> state:string -> replace:bool -> unit
-  (** Write what was collected to two new files.  Raises {!Error}. *)
+  val dump_requests : t -> name:string -> Unix.file_descr -> unit
+  (** Write what was collected to a file; its name is for messages.  Raises
+      {!Error}. *)
+
+  val dump_state : t -> name:string -> Unix.file_descr -> unit
+  (** The same for what is needed to use the replies: ephemeral private keys. *)
 
   val use_replies : t -> state:string -> replies:string -> unit
   (** Ask nobody: take the answers from a file of replies to what was

@@ -50,6 +50,17 @@ let write ?(made = ignore) ?(perms = 0o600) ~replace ~check file content =
     publish ~replace temporary file);
   sync_folder folder
 
+(* What took the place of an older file stays: that one is gone. *)
+let write_all ~replace ~check files =
+  let add written (file, content) =
+    try
+      write ~replace ~check file content;
+      file :: written
+    with e ->
+      if not replace then List.iter Files.remove written;
+      raise e in
+  ignore (List.fold_left add [] files)
+
 (* In a folder that nobody else knows. *)
 let write_inside folder (name, content) =
   let fd =

@@ -21,6 +21,11 @@ val write :
     [made] is told the hidden name, for somebody else to remove it if this process
     is killed. *)
 
+val write_all :
+  replace:bool -> check:(unit -> unit) -> (string * content) list -> unit
+(** Files of the same kind, by their names: without [replace] all or none of
+    them. *)
+
 val write_folder :
   check:(unit -> unit) -> string -> (string * content) list -> unit
 (** A folder of such files, by their names.  A folder of the same name is

@@ -52,6 +52,20 @@ let test_file () =
   there "only the file" ["file"];
   Unix.unlink "file"
 
+let test_all () =
+  let write_all ?(replace = false) words =
+    New_file.write_all ~replace ~check:ignore
+      (List.map (fun word -> word, text word) words) in
+  write_all ["a"; "b"];
+  there "both" ["a"; "b"];
+  Unix.unlink "a";
+  Testing.raises "the second is taken" is_taken (fun () ->
+    write_all ["a"; "b"]);
+  there "neither" ["b"];
+  write_all ~replace:true ["a"; "b"];
+  there "both again" ["a"; "b"];
+  List.iter Unix.unlink ["a"; "b"]
+
 let write_folder ?(check = ignore) words =
   New_file.write_folder ~check "folder"
     (List.map (fun word -> word, text word) words)
@@ -72,5 +86,6 @@ let test_folder () =
 let () =
   ignore (Unix.umask 0o022);
   test_file ();
+  test_all ();
   test_folder ();
   Testing.finish ()

@@ -68,3 +68,8 @@ let collect policy findings =
                (devices_text (List.length bound))];
     errors = List.concat (List.map2 failures devices results);
     status }
+
+let write policy ~replace ~requests ~state =
+  New_file.write_all ~replace ~check:Signals.check
+    [state, Clevis.Policy.dump_state policy ~name:state;
+     requests, Clevis.Policy.dump_requests policy ~name:requests]

@@ -15,3 +15,8 @@ val collect : Clevis.Policy.t -> Types.findings -> summary
 (** Collect the requests of all devices under a policy that was made to
     collect.  Status 0: enough requests for each bound device; 2: some device
     cannot be opened with their replies; 3: there is no Clevis binding. *)
+
+val write :
+  Clevis.Policy.t -> replace:bool -> requests:string -> state:string -> unit
+(** Write what was collected to two new files, both or none.  Raises
+    {!Clevis.Error} and what {!New_file.write_all} does. *)

@@ -128,7 +128,8 @@ without_comments ()
 only_http_uses_curl ()
 {
   c_files | lines '#[ \t]*include[ \t]*[<"]curl/' \
-    common/clevis/tang/http.c common/clevis/base/url.c
+    common/clevis/tang/http.c common/clevis/tang/http-words.c \
+    common/clevis/tang/http-private.h common/clevis/base/url.c
 }
 
 only_pages_locks_memory ()

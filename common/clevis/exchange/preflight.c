@@ -19,6 +19,7 @@
 #include "tang/keydir.h"
 #include "pins/pin-tang.h"
 #include "exchange/preflight.h"
+#include "exchange/verdict.h"
 #include "base/secret.h"
 
 /* One key of one server. */
@@ -468,78 +469,6 @@ start_all (struct preflight *pf)
     ask (check, ASK_ADVERTISEMENT, advertised);
 }
 
-/* ---- Verdicts ---- */
-
-static bool
-leaf_works (const struct preflight_leaf *leaf)
-{
-  return leaf->key == PREFLIGHT_ADVERTISED ||
-    leaf->key == PREFLIGHT_ROTATED || leaf->key == PREFLIGHT_LOCAL;
-}
-
-/* Is it the same server, whatever the path? */
-static bool
-same_server (const struct check *a, const struct check *b)
-{
-  return a && b && a->at && b->at &&
-    strcmp (a->at->scheme, b->at->scheme) == 0 &&
-    strcmp (a->at->host, b->at->host) == 0 && a->at->port == b->at->port;
-}
-
-/* Does the leaf work if this server fails?  NULL: none fails. */
-static bool
-leaf_works_without (const struct checked_device *device, const struct pin *pin,
-                    const struct check *failed)
-{
-  size_t i;
-
-  for (i = 0; i < device->pub.nr_leaves; ++i)
-    if (device->pub.leaves[i].pin == pin)
-      return leaf_works (&device->pub.leaves[i]) &&
-        !same_server (device->checks[i], failed);
-  return false;
-}
-
-static bool
-pin_works_without (const struct checked_device *device, const struct pin *pin,
-                   const struct check *failed)
-{
-  size_t i, n = 0;
-
-  if (pin->error.code != CLEVIS_OK)
-    return false;
-  if (pin->nr_children == 0)
-    return leaf_works_without (device, pin, failed);
-  for (i = 0; i < pin->nr_children; ++i)
-    n += pin_works_without (device, pin->children[i], failed);
-  return n >= (size_t) pin->threshold;
-}
-
-static bool
-opens_without (const struct checked_device *device, const struct check *failed)
-{
-  size_t i;
-
-  for (i = 0; i < device->pub.nr_roots; ++i)
-    if (pin_works_without (device, device->pub.roots[i], failed))
-      return true;
-  return false;
-}
-
-static void
-judge (struct checked_device *device)
-{
-  struct preflight_device *d = &device->pub;
-  size_t i;
-
-  if (d->verdict == PREFLIGHT_UNBOUND || !opens_without (device, NULL))
-    return;
-  d->verdict = PREFLIGHT_OPENS;
-  for (i = 0; i < d->nr_leaves; ++i)
-    if (device->checks[i] && !opens_without (device, device->checks[i]))
-      d->verdict = PREFLIGHT_NO_SPARE;
-}
-
 /* Why a device may not have it asked, or NULL. */
 static const struct clevis_error *
 refusal_of (const struct check *check, size_t device)
@@ -563,6 +492,7 @@ fill_leaf (const struct checked_device *device, size_t i, size_t number)
   if (refusal)
     clevis_error_copy (&leaf->error, refusal);
   else if (check) {
+    leaf->at = check->at;
     leaf->key = check->key;
     leaf->signatures = check->signatures;
     leaf->seconds = check->seconds;
@@ -594,12 +524,13 @@ conclude (struct preflight *pf)
   size_t i, j;
 
   for (check = pf->checks; check; check = check->next)
-    check->at = url_parse (check->mapped ? check->mapped : check->url, NULL);
+    check->at = check->at ? check->at
+      : url_parse (check->mapped ? check->mapped : check->url, NULL);
   for (i = 0; i < pf->nr_devices; ++i) {
     device = pf->devices[i];
     for (j = 0; j < device->pub.nr_leaves; ++j)
       fill_leaf (device, j, i);
-    judge (device);
+    preflight_judge (&device->pub);
   }
 }
 

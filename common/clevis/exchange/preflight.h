@@ -41,6 +41,7 @@ enum preflight_verdict {
 struct preflight_leaf {
   int token;
   const struct pin *pin;
+  const struct url *at;    /* the server that was asked; NULL: none */
   enum preflight_key key;
   bool signatures;         /* every signing key of the advertisement signed it;
                               only if the advertisement came */

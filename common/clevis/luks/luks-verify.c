@@ -38,6 +38,23 @@ try_keyslot (struct luks *luks, const struct luks_keyslot *k,
   return r;
 }
 
+/* Does libcryptsetup have OpenSSL decrypt an area with this cipher?  For others
+ * it makes a socket to the kernel (AF_ALG).
+ */
+static bool
+is_of_openssl (const char *cipher)
+{
+  static const char *const known[] = {
+    "aes-xts-", "aes-cbc-", "aes-ecb", "aes-ctr-", "camellia-cbc-",
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof known / sizeof known[0]; ++i)
+    if (strncmp (cipher, known[i], strlen (known[i])) == 0)
+      return true;
+  return false;
+}
+
 int
 luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
              struct clevis_error *err)
@@ -64,10 +81,15 @@ luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
                               "bind it again with clevis luks regen."));
     return -1;
   }
-  return clevis_error_set (err,
-                           r == -ENOMEM ? CLEVIS_ERR_SYSTEM
-                           : CLEVIS_ERR_HEADER,
-                           _("the keyslot cannot be read: %s"),
-                           luks->context.log ? luks->context.log
-                           : strerror (-r));
+  clevis_error_set (err,
+                    r == -ENOMEM ? CLEVIS_ERR_SYSTEM : CLEVIS_ERR_HEADER,
+                    _("the keyslot cannot be read: %s"),
+                    luks->context.log ? luks->context.log : strerror (-r));
+  if (k->cipher && !is_of_openssl (k->cipher))
+    clevis_error_hint (err, _("Its area is encrypted with %s, for which "
+                              "libcryptsetup asks the kernel; where disks are "
+                              "read, the kernel cannot be asked.  A keyslot "
+                              "with aes-xts-plain64 can be bound instead."),
+                       k->cipher);
+  return -1;
 }

@@ -24,38 +24,9 @@
 #include "base/bounds.h"
 #include "base/cleanups.h"
 #include "base/gettext-compat.h"
-#include "tang/http.h"
+#include "tang/http-private.h"
 
 #define USER_AGENT "virt-nbde-unlock/" PACKAGE_VERSION
-
-struct http {
-  const struct policy *policy;
-  CURLM *multi;
-  struct curl_slist *headers;
-  struct curl_slist *resolves;
-  struct http_transfer *transfers;      /* list of all that are running */
-  size_t nr_transfers;
-  int watched_fd;          /* or -1 */
-};
-
-struct http_transfer {
-  struct http *http;
-  struct http_transfer *next, **prev;
-  CURL *easy;
-  const struct url *base;
-  bool trusted;
-  const char *proxy;                    /* NULL: the server itself */
-  char *body;                           /* of the request; NULL: GET */
-  char *reply;                          /* of the server, so far */
-  size_t reply_len, headers_len;
-  bool headers_ended;                   /* all of them have come */
-  char address[NI_MAXHOST];             /* tried last; "" if none */
-  bool tried;                           /* the policy let an address pass */
-  struct clevis_error refused;          /* by the policy, at connect time */
-  char detail[CURL_ERROR_SIZE];         /* curl's own words */
-  http_done_fn done;
-  void *opaque;
-};
 
 static void
 global_init (void)
@@ -236,8 +207,8 @@ take_header (char *data, size_t size, size_t nmemb, void *opaque)
 /* May the server see who asks?  Only one that the user named: his certificate
  * is nothing to show to whomever a disk names.
  */
-static bool
-shows_certificate (const struct http_transfer *t)
+bool
+http_shows_certificate (const struct http_transfer *t)
 {
   return t->trusted || policy_is_list (t->http->policy);
 }
@@ -257,9 +228,9 @@ set_tls (struct http_transfer *t, const struct policy_settings *settings)
     r |= SET (t, PROXY_CAINFO, settings->cacert);
     r |= SET (t, PROXY_CAPATH, NULL);
   }
-  if (settings->cert && shows_certificate (t))
+  if (settings->cert && http_shows_certificate (t))
     r |= SET (t, SSLCERT, settings->cert);
-  if (settings->key && shows_certificate (t))
+  if (settings->key && http_shows_certificate (t))
     r |= SET (t, SSLKEY, settings->key);
   if (t->body == NULL)          /* preflight wants to know the expiry */
     r |= SET (t, CERTINFO, 1L);
@@ -418,249 +389,6 @@ http_cancel (struct http_transfer *transfer)
     transfer_free (transfer);
 }
 
-static void
-hint_proxy (struct clevis_error *err)
-{
-  clevis_error_hint (err, _("A proxy is set by --tang-proxy or in the "
-                            "environment; --no-proxy does without it."));
-}
-
-static void
-hint_reachable (const struct http_transfer *t, struct clevis_error *err)
-{
-  clevis_error_hint (err, _("Is the server running, and does a firewall let "
-                            "this host through to port %d?  Try: "
-                            "curl -g %s/adv"),
-                     t->base->port, t->base->base);
-}
-
-/* "cannot connect" with the reason that the system gave. */
-static void
-explain_connect (const struct http_transfer *t, struct clevis_error *err)
-{
-  long os_errno = 0;
-
-  curl_easy_getinfo (t->easy, CURLINFO_OS_ERRNO, &os_errno);
-  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                    t->proxy ? _("cannot connect to the proxy: %s")
-                    : _("cannot connect: %s"),
-                    os_errno ? strerror (os_errno) : t->detail);
-  if (t->proxy)
-    hint_proxy (err);
-  else
-    hint_reachable (t, err);
-}
-
-/* A name that is not there, or that nobody knows just now: curl does not tell
- * one from the other.
- */
-static void
-explain_name (const struct http_transfer *t, struct clevis_error *err)
-{
-  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                    _("the name %s cannot be resolved"), t->base->host);
-  clevis_error_hint (err, _("Is this host's name server the one that the "
-                            "guest's network uses?  --tang-resolve and "
-                            "--tang-map can do without it."));
-}
-
-static void
-explain_timeout (const struct http_transfer *t, struct clevis_error *err)
-{
-  const struct policy_settings *settings =
-    policy_get_settings (t->http->policy);
-  const long connect_timeout = settings->connect_timeout < settings->timeout
-    ? settings->connect_timeout : settings->timeout;
-  double resolved = 0, connected = 0;
-
-  curl_easy_getinfo (t->easy, CURLINFO_NAMELOOKUP_TIME, &resolved);
-  curl_easy_getinfo (t->easy, CURLINFO_CONNECT_TIME, &connected);
-  if (!t->tried && resolved == 0) {
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      t->proxy ? _("the name of the proxy was not resolved "
-                                   "within %g seconds")
-                      : _("the name was not resolved within %g seconds"),
-                      connect_timeout / 1000.0);
-    clevis_error_hint (err, _("This host's name server does not answer.  "
-                              "--tang-resolve and --tang-map can do without "
-                              "it."));
-  }
-  else if (connected == 0 && settings->connect_timeout < settings->timeout) {
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      _("no connection within %g seconds"),
-                      settings->connect_timeout / 1000.0);
-    hint_reachable (t, err);
-  }
-  else {
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      _("no whole reply within %g seconds"),
-                      settings->timeout / 1000.0);
-    clevis_error_hint (err, _("A slow server may need a larger "
-                              "--tang-timeout."));
-  }
-}
-
-/* A server that wanted to see the user's certificate and did not may say so in
- * many ways, or just go.
- */
-static void
-hint_certificate (const struct http_transfer *t, struct clevis_error *err)
-{
-  if (policy_get_settings (t->http->policy)->cert == NULL ||
-      shows_certificate (t) || strcmp (t->base->scheme, "https") != 0)
-    return;
-  clevis_error_hint (err, _("Add --tang-allow %s if this is a server of yours "
-                            "that asks for the certificate of --tang-cert: it "
-                            "is not shown to servers that only the disk "
-                            "names."), t->base->host);
-}
-
-/* Is it the proxy that TLS failed with?  A server behind a proxy is only spoken
- * to after the proxy's answer to CONNECT.
- */
-static bool
-is_proxy_tls (const struct http_transfer *t)
-{
-  long answer = 0;
-
-  curl_easy_getinfo (t->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
-  return t->proxy && strncasecmp (t->proxy, "https://", 8) == 0 &&
-    answer == 0;
-}
-
-static void
-explain_tls (const struct http_transfer *t, CURLcode result,
-             struct clevis_error *err)
-{
-  const char *detail = t->detail[0] ? t->detail : curl_easy_strerror (result);
-  const bool proxy = is_proxy_tls (t);
-
-  clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                    proxy ? _("TLS of the proxy: %s") : _("TLS: %s"), detail);
-  if (result == CURLE_PEER_FAILED_VERIFICATION)
-    clevis_error_hint (err, proxy
-                       ? _("If a private CA has signed the proxy's "
-                           "certificate, give it with --tang-cacert.")
-                       : _("If a private CA has signed the server's "
-                           "certificate, give it with --tang-cacert."));
-  else if (!proxy)
-    hint_certificate (t, err);
-}
-
-/* Older versions of curl (before 8.6) say that memory is short when a header
- * exceeds their buffer.
- */
-static void
-explain_memory (const struct http_transfer *t, struct clevis_error *err)
-{
-  long sent = 0;
-
-  curl_easy_getinfo (t->easy, CURLINFO_REQUEST_SIZE, &sent);
-  if (sent > 0 && t->reply_len == 0)
-    clevis_error_set (err, CLEVIS_ERR_REPLY,
-                      _("a header of the reply is too long"));
-  else
-    clevis_error_errno (err, ENOMEM, "libcurl");
-}
-
-/* Curl calls a reply that does not begin with a status line HTTP/0.9, which is
- * a protocol that it does not support here.
- */
-static void
-explain_not_http (const struct http_transfer *t, struct clevis_error *err)
-{
-  clevis_error_set (err, CLEVIS_ERR_REPLY,
-                    _("the server did not answer with HTTP"));
-  clevis_error_hint (err, _("Is it a Tang server that listens on port %d, and "
-                            "is it spoken to by %s?  Something else may have "
-                            "that port.  --tang-map names another port or "
-                            "scheme."), t->base->port, t->base->scheme);
-}
-
-/* What curl's result means for the user. */
-static void
-explain (const struct http_transfer *t, CURLcode result,
-         struct clevis_error *err)
-{
-  switch (result) {
-  case CURLE_OK:
-    break;
-  case CURLE_URL_MALFORMAT:     /* a name that IDNA does not have, too */
-    clevis_error_set (err, CLEVIS_ERR_TOKEN, _("the URL is malformed: %s"),
-                      t->detail[0] ? t->detail : curl_easy_strerror (result));
-    break;
-  case CURLE_COULDNT_RESOLVE_HOST:
-    explain_name (t, err);
-    break;
-  case CURLE_COULDNT_RESOLVE_PROXY:
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      _("the name of the proxy cannot be resolved"));
-    hint_proxy (err);
-    break;
-  case CURLE_COULDNT_CONNECT:
-    explain_connect (t, err);
-    break;
-  case CURLE_OPERATION_TIMEDOUT:
-    explain_timeout (t, err);
-    break;
-  case CURLE_WRITE_ERROR:
-    clevis_error_set (err, CLEVIS_ERR_REPLY,
-                      _("the reply is larger than %llu bytes"),
-                      BOUND_REPLY_BODY);
-    break;
-#if LIBCURL_VERSION_NUM >= 0x080600
-  case CURLE_TOO_LARGE:
-#endif
-  case CURLE_OUT_OF_MEMORY:
-    explain_memory (t, err);
-    break;
-  case CURLE_GOT_NOTHING:
-  case CURLE_SEND_ERROR:
-  case CURLE_RECV_ERROR:
-  case CURLE_PARTIAL_FILE:
-    clevis_error_set (err, CLEVIS_ERR_UNREACHABLE,
-                      _("the server closed the connection before a whole "
-                        "reply"));
-    hint_certificate (t, err);
-    break;
-  case CURLE_UNSUPPORTED_PROTOCOL:
-    explain_not_http (t, err);
-    break;
-  case CURLE_PEER_FAILED_VERIFICATION:
-  case CURLE_SSL_CONNECT_ERROR:
-  case CURLE_SSL_CERTPROBLEM:
-  case CURLE_SSL_CACERT_BADFILE:
-  case CURLE_SSL_ISSUER_ERROR:
-    explain_tls (t, result, err);
-    break;
-  default:
-    clevis_error_set (err, t->proxy ? CLEVIS_ERR_UNREACHABLE
-                      : CLEVIS_ERR_REPLY, "%s",
-                      t->detail[0] ? t->detail : curl_easy_strerror (result));
-  }
-}
-
-/* Might the same request succeed a moment later?  A certificate or a name will
- * not have changed.
- */
-static bool
-is_temporary (CURLcode result, long status)
-{
-  switch (result) {
-  case CURLE_OK:
-    return status == 429 || status >= 500;
-  case CURLE_COULDNT_CONNECT:
-  case CURLE_OPERATION_TIMEDOUT:
-  case CURLE_GOT_NOTHING:
-  case CURLE_SEND_ERROR:
-  case CURLE_RECV_ERROR:
-  case CURLE_PARTIAL_FILE:
-    return true;
-  default:
-    return false;
-  }
-}
-
 /* "Expire date" of the server's own certificate. */
 static const char *
 certificate_expiry (const struct http_transfer *t)
@@ -692,7 +420,7 @@ fill_reply (const struct http_transfer *t, CURLcode result,
   reply->content_type = type ? type : "";
   reply->retry_after = retry_after < BOUND_RETRY_AFTER ? retry_after
     : BOUND_RETRY_AFTER;
-  reply->temporary = is_temporary (result, reply->status);
+  reply->temporary = http_is_temporary (result, reply->status);
   reply->certificate_expiry = certificate_expiry (t);
   reply->address = http_address (t);
   reply->body = t->reply ? t->reply : "";
@@ -717,7 +445,7 @@ finish (struct http_transfer *t, CURLcode result)
     reply.temporary = false;
   }
   else
-    explain (t, result, &reply.error);
+    http_explain (t, result, &reply.error);
   t->done (&reply, t->opaque);
   clevis_error_clear (&reply.error);
   transfer_free (t);

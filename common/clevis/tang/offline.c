@@ -20,7 +20,6 @@
 #include "base/cleanups.h"
 #include "jose/ecmr.h"
 #include "base/gettext-compat.h"
-#include "base/new-file.h"
 #include "tang/offline.h"
 #include "base/secret.h"
 
@@ -140,42 +139,6 @@ offline_dump_state (const struct offline *off, int fd, const char *name,
                     struct clevis_error *err)
 {
   return dump (off->state, fd, name, err);
-}
-
-int
-offline_write_files (const char *requests, const char *state, bool replace,
-                     offline_dump_fn fn, void *opaque,
-                     struct clevis_error *err)
-{
-  CLEANUP_NEW_FILE struct new_file *s = new_file_open (state, replace, err);
-  CLEANUP_NEW_FILE struct new_file *r = NULL;
-
-  if (s == NULL || fn (true, new_file_fd (s), state, opaque, err) == -1 ||
-      new_file_commit (s, err) == -1)
-    return -1;
-  r = new_file_open (requests, replace, err);
-  if (r && fn (false, new_file_fd (r), requests, opaque, err) == 0 &&
-      new_file_commit (r, err) == 0)
-    return 0;
-  unlink (state);
-  return -1;
-}
-
-static int
-dump_one (bool is_state, int fd, const char *name, void *opaque,
-          struct clevis_error *err)
-{
-  const struct offline *off = opaque;
-
-  return dump (is_state ? off->state : off->requests, fd, name, err);
-}
-
-int
-offline_write (const struct offline *off, const char *requests,
-               const char *state, bool replace, struct clevis_error *err)
-{
-  return offline_write_files (requests, state, replace, dump_one,
-                              (void *) off, err);
 }
 
 /* A JSON document of the user's, of the version that we know. */

@@ -43,15 +43,6 @@ extern int offline_add (struct offline *off, const char *question,
 /* Number of requests. */
 extern size_t offline_count (const struct offline *off);
 
-/* Write both files.  They are made anew with mode 0600, under a temporary name
- * that is renamed when all is on the disk; replace says whether existing files
- * may be replaced.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM and nothing left
- * behind.
- */
-extern int offline_write (const struct offline *off, const char *requests,
-                          const char *state, bool replace,
-                          struct clevis_error *err);
-
 /* Write the requests, or the state, to a descriptor.  name is for messages.
  * Returns 0, or -1 with CLEVIS_ERR_SYSTEM.
  */
@@ -59,15 +50,6 @@ extern int offline_dump_requests (const struct offline *off, int fd,
                                   const char *name, struct clevis_error *err);
 extern int offline_dump_state (const struct offline *off, int fd,
                                const char *name, struct clevis_error *err);
-
-/* As offline_write, where another process has what is to be written: fn does
- * it.
- */
-typedef int (*offline_dump_fn) (bool is_state, int fd, const char *name,
-                                void *opaque, struct clevis_error *err);
-extern int offline_write_files (const char *requests, const char *state,
-                                bool replace, offline_dump_fn fn, void *opaque,
-                                struct clevis_error *err);
 
 /* Read the state and the replies.  Returns NULL with CLEVIS_ERR_SYSTEM,
  * CLEVIS_ERR_TOKEN (the state cannot be read) or CLEVIS_ERR_REPLY (the replies

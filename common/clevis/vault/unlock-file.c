@@ -195,15 +195,28 @@ show_device (struct vault_run *run, size_t i)
     ? EXIT_LATER : EXIT_LOCKED;
 }
 
+static void
+dump_requests (const struct options *o, const char *name, bool state)
+{
+  CLEANUP_CLOSE int fd = open (name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                               0600);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  if (fd == -1)
+    error (EXIT_FAILURE, errno, "%s", name);
+  if (vault_dump_requests (o->vault, fd, name, state, &err) == -1)
+    die (&err);
+}
+
 static int
 write_requests (const struct options *o)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
   size_t n;
 
-  if (vault_write_requests (o->vault, o->export, o->state, false,
-                            &err) == -1 ||
-      vault_nr_requests (o->vault, &n, &err) == -1)
+  dump_requests (o, o->state, true);
+  dump_requests (o, o->export, false);
+  if (vault_nr_requests (o->vault, &n, &err) == -1)
     die (&err);
   printf ("%zu requests\n", n);
   return EXIT_SUCCESS;

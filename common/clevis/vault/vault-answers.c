@@ -140,26 +140,18 @@ vault_nr_requests (struct vault *v, size_t *n, struct clevis_error *err)
   return done ? 0 : -1;
 }
 
-static int
-write_one (bool is_state, int fd, const char *name, void *opaque,
-           struct clevis_error *err)
+int
+vault_dump_requests (struct vault *v, int fd, const char *name, bool state,
+                     struct clevis_error *err)
 {
   struct message m;
 
-  message_init (&m, MESSAGE_OFFLINE_WRITE, 0);
-  m.text.a = is_state;
-  message_set (m.text.text, name);
-  return vault_command (opaque, &m, &fd, 1, NULL, err) ? 0 : -1;
-}
-
-int
-vault_write_requests (struct vault *v, const char *requests,
-                      const char *state, bool replace,
-                      struct clevis_error *err)
-{
   if (vault_ready (v, err) == -1)
     return -1;
-  return offline_write_files (requests, state, replace, write_one, v, err);
+  message_init (&m, MESSAGE_OFFLINE_WRITE, 0);
+  m.text.a = state;
+  message_set (m.text.text, name);
+  return vault_command (v, &m, &fd, 1, NULL, err) ? 0 : -1;
 }
 
 int

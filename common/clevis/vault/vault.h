@@ -134,9 +134,8 @@ extern int vault_use_keydir (struct vault *v, const char *path,
 extern int vault_collect_requests (struct vault *v, struct clevis_error *err);
 extern int vault_nr_requests (struct vault *v, size_t *n,
                               struct clevis_error *err);
-extern int vault_write_requests (struct vault *v, const char *requests,
-                                 const char *state, bool replace,
-                                 struct clevis_error *err);
+extern int vault_dump_requests (struct vault *v, int fd, const char *name,
+                                bool state, struct clevis_error *err);
 extern int vault_use_replies (struct vault *v, const char *state,
                               const char *replies, struct clevis_error *err);
 extern int vault_forget_answers (struct vault *v, struct clevis_error *err);

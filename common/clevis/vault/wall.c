@@ -264,5 +264,11 @@ wall_close (struct wall *wall)
   if (r == -1)
     return -1;
   wall->system_calls = r;
+#ifdef REQUIRED_SECCOMP
+  if (!wall->system_calls) {
+    errno = ENOSYS;
+    return -1;
+  }
+#endif
   return 0;
 }
