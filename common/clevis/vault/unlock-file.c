@@ -195,28 +195,32 @@ show_device (struct vault_run *run, size_t i)
     ? EXIT_LATER : EXIT_LOCKED;
 }
 
-static void
-dump_requests (const struct options *o, const char *name, bool state)
+/* A new file; if there is one already, first is removed again. */
+static int
+new_file (const char *name, const char *first)
 {
-  CLEANUP_CLOSE int fd = open (name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                               0600);
-  struct clevis_error err = CLEVIS_ERROR_INIT;
+  const int fd = open (name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const int code = errno;
 
+  if (fd == -1 && first)
+    unlink (first);
   if (fd == -1)
-    error (EXIT_FAILURE, errno, "%s", name);
-  if (vault_dump_requests (o->vault, fd, name, state, &err) == -1)
-    die (&err);
+    error (EXIT_FAILURE, code, "%s", name);
+  return fd;
 }
 
 static int
 write_requests (const struct options *o)
 {
+  CLEANUP_CLOSE int state = new_file (o->state, NULL);
+  CLEANUP_CLOSE int requests = new_file (o->export, o->state);
   struct clevis_error err = CLEVIS_ERROR_INIT;
   size_t n;
 
-  dump_requests (o, o->state, true);
-  dump_requests (o, o->export, false);
-  if (vault_nr_requests (o->vault, &n, &err) == -1)
+  if (vault_dump_requests (o->vault, state, o->state, true, &err) == -1 ||
+      vault_dump_requests (o->vault, requests, o->export, false,
+                           &err) == -1 ||
+      vault_nr_requests (o->vault, &n, &err) == -1)
     die (&err);
   printf ("%zu requests\n", n);
   return EXIT_SUCCESS;
