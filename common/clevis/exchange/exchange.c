@@ -23,7 +23,7 @@
 #include "luks/verify.h"
 
 /* Seconds that a step starts pins before it listens to servers. */
-#define START_SECONDS 0.001
+#define START_SECONDS 0.0005
 
 struct bound_device;
 

@@ -15,6 +15,7 @@
 
 #include "base/bounds.h"
 #include "base/cleanups.h"
+#include "base/clock.h"
 #include "jose/ecmr.h"
 #include "base/gettext-compat.h"
 #include "exchange/question.h"
@@ -469,6 +470,9 @@ send_question (struct question *q)
   return -1;
 }
 
+/* Seconds that a step asks new questions before it listens. */
+#define ASK_SECONDS 0.0002
+
 /* Ask new questions, or answer them.  Telling a waiter can end other
  * questions, and ask some.  Returns true if a question has ended at once, so
  * that there may be more to do without any reply.
@@ -477,14 +481,18 @@ static bool
 start_new (struct questions *qs)
 {
   const struct answers *answers = &qs->answers;
+  const bool servers = answers->keydir == NULL && answers->offline == NULL;
+  const double until = clock_now () + ASK_SECONDS;
   struct question *q;
   bool ended = false;
 
   if (answers->offline && !offline_is_import (answers->offline))
     return export_all (qs);
   while ((q = qs->fresh) != NULL) {
+    if (servers && clock_now () >= until)
+      return true;
     qs->fresh = q->next;
-    if (answers->keydir || answers->offline) {
+    if (!servers) {
       answer_locally (q);
       ended = true;
     }

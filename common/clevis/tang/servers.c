@@ -14,31 +14,44 @@
 
 #include "base/bounds.h"
 #include "base/cleanups.h"
+#include "base/clock.h"
 #include "base/gettext-compat.h"
 #include "base/url.h"
 #include "tang/queue.h"
 #include "tang/servers.h"
 
-/* The servers that one device names, by scheme, host and port, as they are
- * asked.  The disk names them, and each costs this host a connection and
- * perhaps a thread that waits for a name server.
+/* Seconds that a step looks at what is new before it listens to servers: a disk
+ * can name thousands, and others are to be heard meanwhile.
  */
-struct origins {
+#define ADMIT_SECONDS 0.0002
+
+/* A device that wants to have something asked, and was not looked at yet. */
+struct entry {
+  struct entry *next;           /* of the same device */
+  struct asked *asked;          /* NULL: it was cancelled */
+  struct entry *same;           /* of the same question */
+};
+
+/* A device: what it wants, and the servers that it names, by scheme, host and
+ * port, as they are asked.  The disk names them, and each costs this host a
+ * connection and perhaps a thread that waits for a name server.
+ */
+struct device {
+  size_t number;
+  struct entry *first, **last;
   char *names[BOUND_ORIGINS];
-  size_t nr;
+  size_t nr_names;
 };
 
 struct asked {
   struct servers *servers;
   struct asked *next, **prev;
   struct ask ask;
-  struct url *url;              /* to ask: of the token, or mapped */
+  struct url *url;              /* to ask: of the token, or mapped; or NULL */
   bool mapped;
   char *path, *body;
   struct queued *queued;        /* NULL: nobody may have it asked so far */
-  struct clevis_error failed;   /* why it ends without a request */
-  size_t *refused;              /* devices that are still to be told so */
-  size_t nr_refused;
+  struct entry *entries;
 };
 
 struct servers {
@@ -46,23 +59,25 @@ struct servers {
   const struct policy *policy;
   struct queue *queue;
   struct asked *first;
-  struct origins *origins;      /* by the number of the device */
-  size_t nr_origins;
-  bool news;                    /* somebody is to be told something */
+  struct device **devices;      /* by their number */
+  size_t nr_devices, turn;
+  size_t nr_entries;            /* of all devices */
 };
 
 static void
 cancel (struct asked *asked)
 {
+  struct entry *entry;
+
+  for (entry = asked->entries; entry; entry = entry->same)
+    entry->asked = NULL;
   queue_cancel (asked->queued);
   *asked->prev = asked->next;
   if (asked->next)
     asked->next->prev = asked->prev;
   url_free (asked->url);
-  clevis_error_clear (&asked->failed);
   free (asked->path);
   free (asked->body);
-  free (asked->refused);
   free (asked);
 }
 
@@ -103,41 +118,23 @@ origin_of (const struct asked *asked)
                    url->port) == -1 ? NULL : name;
 }
 
-static struct origins *
-origins_of (struct servers *servers, size_t device)
-{
-  struct origins *origins;
-
-  if (device >= servers->nr_origins) {
-    origins = reallocarray (servers->origins, device + 1, sizeof *origins);
-    if (origins == NULL)
-      return NULL;
-    memset (&origins[servers->nr_origins], 0,
-            (device + 1 - servers->nr_origins) * sizeof *origins);
-    servers->origins = origins;
-    servers->nr_origins = device + 1;
-  }
-  return &servers->origins[device];
-}
-
 /* Is there room for this server among those of the device?  One that was seen
  * before takes none.
  */
 static bool
-may_name (struct asked *asked, size_t device)
+may_name (struct asked *asked, struct device *device)
 {
-  struct origins *origins = origins_of (asked->servers, device);
   CLEANUP_FREE char *name = origin_of (asked);
   size_t i;
 
   if (name == NULL)
     return true;
-  for (i = 0; origins && i < origins->nr; ++i)
-    if (strcmp (origins->names[i], name) == 0)
+  for (i = 0; i < device->nr_names; ++i)
+    if (strcmp (device->names[i], name) == 0)
       return true;
-  if (origins == NULL || origins->nr == BOUND_ORIGINS)
+  if (device->nr_names == BOUND_ORIGINS)
     return false;
-  origins->names[origins->nr++] = name;
+  device->names[device->nr_names++] = name;
   name = NULL;
   return true;
 }
@@ -163,10 +160,10 @@ replied (const struct http_reply *reply, void *opaque)
 
 /* It has ended, though nobody was asked. */
 static void
-end_without (struct asked *asked)
+end_without (struct asked *asked, const struct clevis_error *err)
 {
   const struct answer answer = {
-    .error = asked->failed, .content_type = "", .body = "",
+    .error = *err, .content_type = "", .body = "",
     .mapped = asked->mapped ? asked->url->base : NULL,
   };
 
@@ -209,37 +206,57 @@ put_in_queue (struct asked *asked, size_t device, struct clevis_error *err)
   return 0;
 }
 
-/* Tell a device, from the next step, that it names too many servers. */
-static int
-refuse (struct asked *asked, size_t device, struct clevis_error *err)
+static struct device *
+find_device (struct servers *servers, size_t number)
 {
-  size_t *refused = reallocarray (asked->refused, asked->nr_refused + 1,
-                                  sizeof *refused);
+  struct device **devices;
 
-  if (refused == NULL)
-    return clevis_error_errno (err, errno, _("request"));
-  asked->refused = refused;
-  refused[asked->nr_refused++] = device;
-  asked->servers->news = true;
-  return 0;
+  if (number >= servers->nr_devices) {
+    devices = reallocarray (servers->devices, number + 1, sizeof *devices);
+    if (devices == NULL)
+      return NULL;
+    memset (&devices[servers->nr_devices], 0,
+            (number + 1 - servers->nr_devices) * sizeof *devices);
+    servers->devices = devices;
+    servers->nr_devices = number + 1;
+  }
+  if (servers->devices[number] == NULL) {
+    struct device *device = calloc (1, sizeof *device);
+
+    if (device == NULL)
+      return NULL;
+    device->number = number;
+    device->last = &device->first;
+    servers->devices[number] = device;
+  }
+  return servers->devices[number];
 }
 
+/* It is looked at when it is the turn of its device. */
 static int
-join (struct asked *asked, size_t device, struct clevis_error *err)
+join (struct asked *asked, size_t number, struct clevis_error *err)
 {
-  if (asked->failed.code != CLEVIS_OK)
-    return 0;
-  if (!may_name (asked, device))
-    return refuse (asked, device, err);
-  return asked->queued ? queue_join (asked->queued, device, err)
-    : put_in_queue (asked, device, err);
+  struct servers *servers = asked->servers;
+  struct device *device = find_device (servers, number);
+  struct entry *entry = calloc (1, sizeof *entry);
+
+  if (device == NULL || entry == NULL) {
+    free (entry);
+    return clevis_error_errno (err, ENOMEM, _("request"));
+  }
+  entry->asked = asked;
+  entry->same = asked->entries;
+  asked->entries = entry;
+  *device->last = entry;
+  device->last = &entry->next;
+  servers->nr_entries++;
+  return 0;
 }
 
 static struct asked *
 ask (struct asker *asker, const struct ask *what, struct clevis_error *err)
 {
   struct servers *servers = (struct servers *) asker;
-  const struct clevis_error empty = CLEVIS_ERROR_INIT;
   struct asked *asked = calloc (1, sizeof *asked);
 
   if (asked == NULL) {
@@ -248,21 +265,15 @@ ask (struct asker *asker, const struct ask *what, struct clevis_error *err)
   }
   asked->servers = servers;
   asked->ask = *what;
-  asked->failed = empty;
   asked->next = servers->first;
   asked->prev = &servers->first;
   if (asked->next)
     asked->next->prev = &asked->next;
   servers->first = asked;
-
-  asked->url = find_url (servers, what->url, &asked->mapped, &asked->failed);
-  if (asked->url == NULL)
-    servers->news = true;
-  else if (join (asked, what->device, err) == -1) {
-    cancel (asked);
-    return NULL;
-  }
-  return asked;
+  if (join (asked, what->device, err) == 0)
+    return asked;
+  cancel (asked);
+  return NULL;
 }
 
 static char *
@@ -287,51 +298,89 @@ where (struct asker *asker, const char *text, struct clevis_error *err)
   return base;
 }
 
+/* Tell a device that it names too many servers. */
 static void
-tell_refused (struct asked *asked)
+refuse (struct asked *asked, size_t number)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  const size_t device = asked->refused[--asked->nr_refused];
 
   clevis_error_set (&err, CLEVIS_ERR_LIMIT,
                     _("not asked: the device names more than %d servers"),
                     BOUND_ORIGINS);
   clevis_error_hint (&err, _("Name those that are yours with --tang-allow: "
                              "others are not asked then, and do not count."));
-  asked->ask.refused (device, &err, asked->ask.opaque);
+  asked->ask.refused (number, &err, asked->ask.opaque);
 }
 
-/* Whoever is told may ask, cancel and join, so the list is looked at anew each
- * time.
+/* Let a device have it asked, or tell why not: then whoever is told may ask,
+ * cancel and join.
  */
-static bool
-tell_one (struct servers *servers)
+static void
+admit (struct asked *asked, struct device *device)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  int r = 0;
+
+  if (asked->url == NULL)
+    asked->url = find_url (asked->servers, asked->ask.url, &asked->mapped,
+                           &err);
+  if (asked->url == NULL)
+    r = -1;
+  else if (!may_name (asked, device)) {
+    refuse (asked, device->number);
+    return;
+  }
+  else if (asked->queued)
+    r = queue_join (asked->queued, device->number, &err);
+  else
+    r = put_in_queue (asked, device->number, &err);
+  if (r == -1)
+    end_without (asked, &err);
+}
+
+/* Take the next entry of the device whose turn it is.  NULL: it was
+ * cancelled.
+ */
+static struct asked *
+next_entry (struct servers *servers, struct device **device)
 {
   struct asked *asked;
+  struct entry *entry, **e;
 
-  for (asked = servers->first; asked; asked = asked->next) {
-    if (asked->nr_refused > 0) {
-      tell_refused (asked);
-      return true;
-    }
-    if (asked->failed.code != CLEVIS_OK) {
-      end_without (asked);
-      return true;
-    }
+  do {
+    servers->turn = (servers->turn + 1) % servers->nr_devices;
+    *device = servers->devices[servers->turn];
+  } while (*device == NULL || (*device)->first == NULL);
+  entry = (*device)->first;
+  (*device)->first = entry->next;
+  if (entry->next == NULL)
+    (*device)->last = &(*device)->first;
+  servers->nr_entries--;
+  asked = entry->asked;
+  if (asked) {
+    for (e = &asked->entries; *e != entry; e = &(*e)->same)
+      ;
+    *e = entry->same;
   }
-  servers->news = false;
-  return false;
+  free (entry);
+  return asked;
 }
 
 static int
 step (struct asker *asker, int ms, struct clevis_error *err)
 {
   struct servers *servers = (struct servers *) asker;
+  const double until = clock_now () + ADMIT_SECONDS;
+  struct device *device;
+  struct asked *asked;
 
-  if (servers->news)
+  if (servers->nr_entries > 0)
     ms = 0;
-  while (servers->news && tell_one (servers))
-    ;
+  while (servers->nr_entries > 0 && clock_now () < until) {
+    asked = next_entry (servers, &device);
+    if (asked)
+      admit (asked, device);
+  }
   return queue_step (servers->queue, ms, err);
 }
 
@@ -351,15 +400,21 @@ static void
 servers_free (struct asker *asker)
 {
   struct servers *servers = (struct servers *) asker;
+  struct device *device;
   size_t i, j;
 
   while (servers->first)
     cancel (servers->first);
   queue_free (servers->queue);
-  for (i = 0; i < servers->nr_origins; ++i)
-    for (j = 0; j < servers->origins[i].nr; ++j)
-      free (servers->origins[i].names[j]);
-  free (servers->origins);
+  while (servers->nr_entries > 0)
+    next_entry (servers, &device);
+  for (i = 0; i < servers->nr_devices; ++i) {
+    device = servers->devices[i];
+    for (j = 0; device && j < device->nr_names; ++j)
+      free (device->names[j]);
+    free (device);
+  }
+  free (servers->devices);
   free (servers);
 }
 
