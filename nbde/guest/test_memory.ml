@@ -4,6 +4,8 @@
  * What memory the appliance needs for the keyslots that cryptsetup may try.
  *)
 
+let () = Clevis.init ()
+
 let keyslot ?(priority = "normal") slot memory : Clevis.Luks.keyslot =
   { slot; kdf = (if memory = 0 then "pbkdf2" else "argon2id");
     hash = (if memory = 0 then Some "sha256" else None); iterations = 4; memory;

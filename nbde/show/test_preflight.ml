@@ -6,6 +6,8 @@
 
 open Types
 
+let () = Clevis.init ()
+
 let uuid = "01234567-89ab-cdef-0123-456789abcdef"
 
 (* A binding read from JSON would need real keys; the tree is all that is
