@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exchange/exchange.h"
 #include "exchange/preflight.h"
 #include "vault/hear.h"
 
@@ -299,6 +300,20 @@ hear_texts (struct hearing *h, char ***texts, size_t *nr, size_t n)
   return 0;
 }
 
+/* What is unlocked has a key, and what has failed has a reason. */
+static bool
+is_whole (const struct message_outcome *o)
+{
+  switch (o->status) {
+  case EXCHANGE_UNLOCKED:
+    return o->key > 0 && o->keyslot >= 0 && o->token >= 0;
+  case EXCHANGE_FAILED:
+    return o->key == 0 && o->nr_errors > 0;
+  default:
+    return o->status == EXCHANGE_UNBOUND && o->key == 0;
+  }
+}
+
 int
 hear_outcome (struct heard_outcome *o, bool is_preflight, hear_fn next,
               void *opaque)
@@ -310,6 +325,8 @@ hear_outcome (struct heard_outcome *o, bool is_preflight, hear_fn next,
   if (m == NULL)
     return -1;
   what = m->outcome;
+  if (is_preflight ? what.key > 0 : !is_whole (&what))
+    return -1;
   o->status = what.status;
   o->keyslot = what.keyslot;
   o->token = what.token;

@@ -154,6 +154,12 @@ send_supplied (struct vault_luks *luks, const struct supplied *s,
   return command (luks, &m, err) ? 0 : -1;
 }
 
+/* A header is fetched as the vault says, but no more than any header has: twice
+ * the metadata, since a damaged one is looked for in more than one place.
+ */
+#define FETCHED_MAX \
+  (4 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS + BOUND_LUKS1_HEADER)
+
 static enum luks_state
 next (struct vault_luks *luks, struct luks_extent *ext,
       struct clevis_error *err)
@@ -170,7 +176,8 @@ next (struct vault_luks *luks, struct luks_extent *ext,
   /* What is fetched is for us to limit. */
   if (done->plain.other > LUKS_NONE ||
       (done->plain.other == LUKS_NEED &&
-       (ext->length == 0 || ext->length > BOUND_EXTENT))) {
+       (ext->length == 0 || ext->length > BOUND_EXTENT ||
+        luks->fetched > FETCHED_MAX))) {
     vault_died (luks->v, luks->device, err);
     is_fatal (luks, err);
     return LUKS_ERROR;
@@ -224,6 +231,7 @@ vault_luks_supply (struct vault_luks *luks, uint64_t offset,
   s = malloc (sizeof *s + len);
   if (s == NULL)
     return clevis_error_errno (err, errno, "%s", luks->device);
+  luks->fetched += len;
   s->next = NULL;
   s->offset = offset;
   s->len = len;

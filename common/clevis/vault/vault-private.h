@@ -16,7 +16,7 @@
 /* How long the vault may take for what is not an exchange: to load a header of
  * the worst kind takes seconds on a busy machine.
  */
-#define ANSWER_MS (180 * 1000)
+#define ANSWER_MS (90 * 1000)
 
 /* Bytes of a header that were supplied. */
 struct supplied {
@@ -33,6 +33,7 @@ struct vault_luks {
   char *device;
   uint64_t size;           /* bytes */
   struct supplied *first, **last;
+  uint64_t fetched;        /* bytes of them */
   enum luks_state state;   /* that vault_luks_next returned last */
   bool is_fatal;           /* a vault died at it */
   struct clevis_error death;
