@@ -159,6 +159,7 @@ send_supplied (struct vault_luks *luks, const struct supplied *s,
  */
 #define FETCHED_MAX \
   (4 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS + BOUND_LUKS1_HEADER)
+#define EXTENTS_MAX 1024        /* of up to BOUND_EXTENT: some hundred suffice */
 
 static enum luks_state
 next (struct vault_luks *luks, struct luks_extent *ext,
@@ -177,7 +178,8 @@ next (struct vault_luks *luks, struct luks_extent *ext,
   if (done->plain.other > LUKS_NONE ||
       (done->plain.other == LUKS_NEED &&
        (ext->length == 0 || ext->length > BOUND_EXTENT ||
-        luks->fetched > FETCHED_MAX))) {
+        luks->fetched > FETCHED_MAX ||
+        luks->nr_extents > EXTENTS_MAX))) {
     vault_died (luks->v, luks->device, err);
     is_fatal (luks, err);
     return LUKS_ERROR;
@@ -232,6 +234,7 @@ vault_luks_supply (struct vault_luks *luks, uint64_t offset,
   if (s == NULL)
     return clevis_error_errno (err, errno, "%s", luks->device);
   luks->fetched += len;
+  luks->nr_extents++;
   s->next = NULL;
   s->offset = offset;
   s->len = len;

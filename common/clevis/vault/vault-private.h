@@ -34,6 +34,7 @@ struct vault_luks {
   uint64_t size;           /* bytes */
   struct supplied *first, **last;
   uint64_t fetched;        /* bytes of them */
+  size_t nr_extents;
   enum luks_state state;   /* that vault_luks_next returned last */
   bool is_fatal;           /* a vault died at it */
   struct clevis_error death;
