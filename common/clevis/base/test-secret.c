@@ -196,6 +196,11 @@ test_equal (void **state)
   assert_true (secret_equal (a, b));
   assert_false (secret_equal (a, shorter));
   assert_false (secret_equal (a, other));
+  /* Nor with a NUL at its end, as every secret has one that does not count. */
+  other->data[19] = '\0';
+  secret_truncate (shorter, 19);
+  assert_false (secret_equal (other, shorter));
+  assert_false (secret_equal (shorter, other));
 }
 
 static void
