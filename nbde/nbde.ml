@@ -48,9 +48,9 @@ let depth (c : Cmdline.t) =
   else Unlock.Look
 
 let plan (c : Cmdline.t) policy =
-  let { Guest_options.selectors; headers; exchange; _ } = c.guest in
+  let { Guest_options.selectors; headers; place; _ } = c.guest in
   List.iter (fun (_, file) -> Drives.check_file file) headers;
-  { Unlock.depth = depth c; policy; exchange;
+  { Unlock.depth = depth c; policy; place;
     headers = Headers.make ~detached:headers;
     given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
@@ -72,18 +72,18 @@ let attempt (found : Json_document.t) ~otherwise step =
                                      else found.status }
 
 let export policy (found : Json_document.t) ~replace files =
-  let { Servers.exchanged; state } = files in
+  let { Servers.carried; state } = files in
   let { Export.lines; errors; status } = Export.collect policy found.findings in
   List.iter print_error errors;
   attempt { found with errors; status } ~otherwise:[] (fun found ->
     let n = Clevis.Policy.nr_requests policy in
     if n > 0 then
-      Export.write policy ~replace ~requests:exchanged ~state;
+      Export.write policy ~replace ~requests:carried ~state;
     lines, { found with requests = Some n })
 
 (* What the actions that ask servers and unlock nothing have found. *)
 let ask (c : Cmdline.t) policy (found : Json_document.t) =
-  match c.servers.exchange with
+  match c.servers.way with
   | Collect { files; replace } -> export policy found ~replace files
   | Online | Replies _ when c.preflight ->
      let preflight = Preflight.run ~probe:c.probe policy found.findings in

@@ -300,12 +300,12 @@ let features =
      "tang-timeout"]
 
 let exports (c : t) =
-  match c.servers.exchange with
+  match c.servers.way with
   | Servers.Collect _ -> true
   | Servers.Online | Servers.Replies _ -> false
 
 let imports (c : t) =
-  match c.servers.exchange with
+  match c.servers.way with
   | Servers.Replies _ -> true
   | Servers.Online | Servers.Collect _ -> false
 
@@ -381,7 +381,7 @@ let check_asking c =
 let check_in_appliance (c : t) =
   let cannot option =
     usage (f_"option --exchange=appliance cannot be combined with %s") option in
-  if c.guest.exchange = Unlock.In_appliance then (
+  if c.guest.place = Unlock.In_appliance then (
     if c.check then cannot "--check";
     if c.preflight then cannot "--preflight";
     if c.output_keys <> None then cannot "--output-keys";

@@ -15,7 +15,7 @@ type t = {
   keys_from_stdin : bool;
   echo_keys : bool;
   headers : (string * string) list;
-  exchange : Unlock.exchange;
+  place : Unlock.place;
 }
 
 let initial = {
@@ -25,7 +25,7 @@ let initial = {
   keys_from_stdin = false;
   echo_keys = false;
   headers = [];
-  exchange = On_host;
+  place = On_host;
 }
 
 let set_domain text t =
@@ -49,10 +49,10 @@ let set_header text t =
      { t with headers = (device, file) :: t.headers }
   | Some _ | None -> raise (Invalid (s_"is not /dev/NAME=FILE"))
 
-let set_exchange text t =
+let set_place text t =
   match text with
-  | "host" -> { t with exchange = On_host }
-  | "appliance" -> { t with exchange = In_appliance }
+  | "host" -> { t with place = On_host }
+  | "appliance" -> { t with place = In_appliance }
   | _ -> raise (Invalid (s_"neither host nor appliance"))
 
 let options =
@@ -62,7 +62,7 @@ let options =
       (s_"Add the disks of a guest of libvirt");
     opt ["--echo-keys"] (Flag (fun t -> { t with echo_keys = true }))
       (s_"Show keys while they are typed");
-    opt ["--exchange"] (value "host|appliance" set_exchange)
+    opt ["--exchange"] (value "host|appliance" set_place)
       (s_"Who asks the servers");
     opt ["--header"] (value "DEVICE=FILE" set_header)
       (s_"The LUKS header of a device is in a file");

@@ -12,7 +12,7 @@ type t = {
   keys_from_stdin : bool;
   echo_keys : bool;
   headers : (string * string) list; (** device and file *)
-  exchange : Unlock.exchange;
+  place : Unlock.place;
 }
 
 val initial : t

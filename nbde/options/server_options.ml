@@ -129,7 +129,7 @@ let file_options : _ Options.t list =
 let options =
   policy_options @ connection_options @ time_options @ file_options
 
-let exchange ~force { requests; replies; state; _ } =
+let way ~force { requests; replies; state; _ } =
   match requests, replies, state with
   | Some "", _, _ | _, Some "", _ | _, _, Some "" ->
      usage (f_"options --export-requests, --import-replies and \
@@ -142,13 +142,13 @@ let exchange ~force { requests; replies; state; _ } =
      let state = Option.value state ~default in
      if state = requests then
        usage (f_"--export-requests and --requests-state name the same file");
-     Servers.Collect { files = { exchanged = requests; state };
+     Servers.Collect { files = { carried = requests; state };
                        replace = force }
   | None, Some replies, Some state ->
-     Servers.Replies { exchanged = replies; state }
+     Servers.Replies { carried = replies; state }
   | None, Some replies, None ->
      (match Servers.state_of_replies ~replies with
-      | Some state -> Servers.Replies { exchanged = replies; state }
+      | Some state -> Servers.Replies { carried = replies; state }
       | None ->
          usage (f_"option --import-replies needs --requests-state, unless its \
                    FILE has the name of the requests with .replies behind it"))
@@ -167,12 +167,12 @@ let settings ~force t =
               shown to servers that these name");
   if s.proxy <> None && s.no_proxy then
     usage (f_"option --tang-proxy cannot be combined with --no-proxy");
-  let exchange = exchange ~force t in
-  if s.keydir <> None && exchange <> Servers.Online then
+  let way = way ~force t in
+  if s.keydir <> None && way <> Servers.Online then
     usage (f_"option --tang-keydir cannot be combined with \
               --export-requests or --import-replies");
   { s with
     allow = List.rev s.allow;
     map = List.rev s.map;
     resolve = List.rev s.resolve;
-    exchange }
+    way }

@@ -97,19 +97,19 @@ let test_servers () =
   servers "folder of keys" ["--tang-keydir=d"]
     (fun s -> { s with keydir = Some "d" });
   servers "replies" ["--import-replies=r"; "--requests-state=s"]
-    (fun s -> { s with exchange = Replies { exchanged = "r"; state = "s" } });
+    (fun s -> { s with way = Replies { carried = "r"; state = "s" } });
   servers "replies by name" ["--import-replies=q.replies"]
-    (fun s -> { s with exchange = Replies { exchanged = "q.replies";
+    (fun s -> { s with way = Replies { carried = "q.replies";
                                             state = "q.state" } });
   run "export" ["-a"; "a"; "--export-requests=q"; "--force"] (fun c ->
-    c.servers.exchange
-    = Collect { files = { exchanged = "q"; state = "q.state" };
+    c.servers.way
+    = Collect { files = { carried = "q"; state = "q.state" };
                 replace = true });
   run "export, state elsewhere"
     ["-a"; "a"; "--list"; "--export-requests=q"; "--requests-state=s"]
     (fun c ->
-      c.servers.exchange
-      = Collect { files = { exchanged = "q"; state = "s" }; replace = false });
+      c.servers.way
+      = Collect { files = { carried = "q"; state = "s" }; replace = false });
   run "preflight" ["-a"; "a"; "--preflight"] (fun c -> c.preflight && c.probe);
   run "preflight without probe" ["-a"; "a"; "--preflight"; "--no-probe"]
     (fun c -> c.preflight && not c.probe);

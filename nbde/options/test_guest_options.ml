@@ -29,7 +29,7 @@ let () =
                  "--header"; "/dev/sdc=c"] (fun g ->
     g.headers = ["/dev/sdb", "a=b"; "/dev/sdc", "c"]);
   run "exchange" ["-a"; "x"; "-i"; "--exchange=appliance"] (fun g ->
-    g.exchange = In_appliance);
+    g.place = In_appliance);
   refused "both" ["-a"; "x"; "-d"; "g"; "-i"]
     "options -a and -d cannot be combined";
   refused "two domains" ["-d"; "f"; "-d"; "g"; "-i"]

@@ -11,11 +11,11 @@ type allowed =
   | Patterns_in of string
 
 type files = {
-  exchanged : string;
+  carried : string;
   state : string;
 }
 
-type exchange =
+type way =
   | Online
   | Collect of { files : files; replace : bool }
   | Replies of files
@@ -35,7 +35,7 @@ type settings = {
   retries : int option;
   parallel : int option;
   keydir : string option;
-  exchange : exchange;
+  way : way;
 }
 
 let default = {
@@ -53,7 +53,7 @@ let default = {
   retries = None;
   parallel = None;
   keydir = None;
-  exchange = Online;
+  way = Online;
 }
 
 let state_suffix = ".state"
@@ -126,19 +126,19 @@ let set_file option set policy name =
   set policy name
 
 (* A file in the way is found before the appliance is started, too. *)
-let collect policy { exchanged; state } ~replace =
+let collect policy { carried; state } ~replace =
   let check name =
     if not replace && (Unix.lstat name).st_kind <> Unix.S_DIR then
       Failure.of_code ~hint:(s_"Use --force to replace it.") name Unix.EEXIST in
   List.iter
     (fun name -> try check name with Unix.Unix_error _ -> ())
-    [exchanged; state];
+    [carried; state];
   Clevis.Policy.collect_requests policy
 
-let set_exchange policy = function
+let set_way policy = function
   | Online -> ()
   | Collect { files; replace } -> collect policy files ~replace
-  | Replies { exchanged = replies; state } ->
+  | Replies { carried = replies; state } ->
      check_file ~option:"--import-replies" replies;
      (match Unix.access state [Unix.R_OK] with
       | () -> ()
@@ -167,10 +167,10 @@ let policy s =
   set Clevis.Policy.set_retries s.retries;
   set Clevis.Policy.set_parallel s.parallel;
   set Clevis.Policy.set_keydir s.keydir;
-  set_exchange p s.exchange;
+  set_way p s.way;
   p
 
 let forget s =
-  match s.exchange with
+  match s.way with
   | Online | Collect _ -> ()
   | Replies { state; _ } -> Unix.unlink state

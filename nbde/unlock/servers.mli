@@ -11,11 +11,12 @@ type allowed =
 
 (** Files of an exchange in two steps. *)
 type files = {
-  exchanged : string;           (** of requests, or of replies *)
+  carried : string;             (** of requests, or of replies *)
   state : string;
 }
 
-type exchange =
+(** How questions get to servers. *)
+type way =
   | Online
   | Collect of { files : files; replace : bool }
       (** write the requests for somebody else to send *)
@@ -37,7 +38,7 @@ type settings = {
   retries : int option;
   parallel : int option;
   keydir : string option;
-  exchange : exchange;
+  way : way;
 }
 
 val default : settings

@@ -14,14 +14,14 @@ type depth =
   | Recover
   | Open of { quick : bool; all : bool }
 
-type exchange =
+type place =
   | On_host
   | In_appliance
 
 type plan = {
   depth : depth;
   policy : Clevis.Policy.t;
-  exchange : exchange;
+  place : place;
   given_keys : Given_keys.t;
   may_restart : bool;
   headers : Headers.t;
@@ -282,7 +282,7 @@ type progress = {
 (* The bound devices first, all at once; then the others, by keys. *)
 let open_devices g plan ~quick ~all taken devices =
   let taken, outcomes =
-    match plan.exchange with
+    match plan.place with
     | On_host ->
        let outcomes = recover plan devices in
        List.iter (check_own_header g plan ~quick) outcomes;
@@ -339,8 +339,8 @@ let look g plan judge =
   check_headers seen plan.headers;
   { outcomes = judge devices; refused }
 
-let check_plan { exchange; _ } =
-  if exchange = In_appliance && not (Clevis.In_appliance.is_known ()) then
+let check_plan { place; _ } =
+  if place = In_appliance && not (Clevis.In_appliance.is_known ()) then
     Failure.error
       ~hint:(s_"libguestfs has the function from version 1.49.3 on; this \
                 program must be built with such a version.")
@@ -349,7 +349,7 @@ let check_plan { exchange; _ } =
 
 (* libguestfs refuses to say what an appliance has before it runs. *)
 let check_in_appliance (g : Guestfs.guestfs) plan =
-  if plan.exchange = In_appliance
+  if plan.place = In_appliance
      && not (g#feature_available [| "clevisluks" |]) then
     Failure.error
       (f_"--exchange=appliance: there is no clevis in the appliance")

@@ -15,19 +15,19 @@ type depth =
           [all]: a device that libguestfs cannot open, since its header is
           detached, is a failure although its key is there. *)
 
-(** Who asks the servers. *)
-type exchange =
+(** Where the exchange is made. *)
+type place =
   | On_host                     (** this program *)
   | In_appliance                (** clevis *)
 
 type plan = {
   depth : depth;
   policy : Clevis.Policy.t;     (** of [On_host] *)
-  exchange : exchange;          (** of [Open] *)
+  place : place;                (** of [Open] *)
   given_keys : Given_keys.t;    (** for what no binding opens *)
   may_restart : bool;           (** was the memory of the appliance left to
                                     us? *)
-  headers : Headers.t;   (** the caller releases them *)
+  headers : Headers.t;          (** the caller releases them *)
 }
 
 val check_plan : plan -> unit
