@@ -15,13 +15,13 @@
 
 #include "base/secret-thread.h"
 
-/* libcryptsetup and OpenSSL take 30 KiB, of which the C library has some for
- * the thread's own variables; a sanitizer takes more.
+/* libcryptsetup and OpenSSL take 30 KiB, and the C library some for the
+ * thread's own variables; with a sanitizer all take more.
  */
 #if defined __SANITIZE_ADDRESS__
-# define STACK_SIZE (2 * 1024 * 1024)
+# define STACK_FACTOR 8
 #else
-# define STACK_SIZE (256 * 1024)
+# define STACK_FACTOR 1
 #endif
 
 /* The arena has half of what may be locked, libcryptsetup the rest. */
@@ -76,12 +76,12 @@ start (struct secret_thread *thread)
 }
 
 int
-secret_thread_start (struct secret_thread *thread,
+secret_thread_start (struct secret_thread *thread, size_t size,
                      void *(*run) (void *opaque), void *opaque)
 {
   int r;
 
-  if (pages_map (&thread->stack, STACK_SIZE,
+  if (pages_map (&thread->stack, STACK_FACTOR * size,
                  pages_limit () / LOCKED_SHARE) == -1)
     return errno;
   thread->run = run;

@@ -20,11 +20,16 @@ struct secret_thread {
   void *opaque;
 };
 
+/* Bytes of a stack on which keys are derived and no more is done. */
+#define SECRET_THREAD_STACK (256 * 1024)
+
 /* Start it, with all signals blocked: they are for the others.  It must not
  * fork, since in a child its stack would be empty, and not end itself with
  * pthread_exit.  Returns 0 or an errno.  *thread must live until it was joined.
+ *
+ *   size  of its stack in bytes; as much of it is locked as may be
  */
-extern int secret_thread_start (struct secret_thread *thread,
+extern int secret_thread_start (struct secret_thread *thread, size_t size,
                                 void *(*run) (void *opaque), void *opaque);
 
 /* Wait for its end. */

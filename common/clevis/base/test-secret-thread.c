@@ -52,7 +52,8 @@ run_thread (void)
   struct seen seen = { .variable = NULL };
   struct secret_thread thread;
 
-  assert_int_equal (secret_thread_start (&thread, look, &seen), 0);
+  assert_int_equal (secret_thread_start (&thread, SECRET_THREAD_STACK, look,
+                                         &seen), 0);
   secret_thread_join (&thread);
   assert_null (thread.stack.start);
   return seen;
@@ -115,8 +116,8 @@ test_stack_is_wiped (void **state)
     return;
   assert_int_equal (pthread_key_create (&key, look_back), 0);
   memset (found, 'y', sizeof found);
-  assert_int_equal (secret_thread_start (&thread, leave_and_look_back, NULL),
-                    0);
+  assert_int_equal (secret_thread_start (&thread, SECRET_THREAD_STACK,
+                                         leave_and_look_back, NULL), 0);
   secret_thread_join (&thread);
   for (i = 0; i < sizeof found; ++i)
     assert_int_equal (found[i], 0);

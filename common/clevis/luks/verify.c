@@ -440,7 +440,7 @@ start_lane (struct lane *lane)
 
   if (lane->started)
     return 0;
-  r = secret_thread_start (&lane->thread, run, lane);
+  r = secret_thread_start (&lane->thread, SECRET_THREAD_STACK, run, lane);
   lane->started = r == 0;
   return r;
 }

@@ -18,6 +18,7 @@
 
 #include "base/cleanups.h"
 #include "base/gettext-compat.h"
+#include "base/secret-thread.h"
 #include "base/secret.h"
 #include "vault/nursery.h"
 
@@ -194,6 +195,35 @@ keep_only (int way, int told)
   return 0;
 }
 
+/* Messages are large, and pins and JSON nest. */
+#define STACK_SIZE (2 * 1024 * 1024)
+
+struct work {
+  nursery_work_fn fn;
+};
+
+static void *
+do_work (void *opaque)
+{
+  const struct work *work = opaque;
+
+  work->fn (WAY_FD, NULL);
+  return NULL;
+}
+
+/* What libraries leave on a stack may be a key, so it is locked, too. */
+static void
+work_on_locked_stack (nursery_work_fn fn)
+{
+  struct work work = { .fn = fn };
+  struct secret_thread thread;
+
+  if (secret_thread_start (&thread, STACK_SIZE, do_work, &work) == 0)
+    secret_thread_join (&thread);
+  else
+    fn (WAY_FD, NULL);
+}
+
 /* In a vault: build the wall, say so, work, end. */
 static void
 be_vault (nursery_work_fn work, bool walled)
@@ -212,7 +242,7 @@ be_vault (nursery_work_fn work, bool walled)
       r == -1)
     _exit (1);
   close (TOLD_FD);
-  work (WAY_FD, NULL);
+  work_on_locked_stack (work);
   _exit (0);
 }
 
