@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exchange/preflight.h"
+#include "exchange/exchange.h"
 #include "vault/hear.h"
 
 struct hearing {
@@ -299,6 +299,26 @@ hear_texts (struct hearing *h, char ***texts, size_t *nr, size_t n)
   return 0;
 }
 
+/* There is a key, and what it opens, if and only if it was unlocked; a failure has
+ * a reason.
+ */
+static bool
+is_possible (const struct message_outcome *o, bool is_preflight)
+{
+  if (is_preflight)
+    return o->key == 0 && o->nr_errors == 0;
+  switch (o->status) {
+  case EXCHANGE_UNLOCKED:
+    return o->key > 0 && o->keyslot >= 0 && o->token >= 0;
+  case EXCHANGE_FAILED:
+    return o->key == 0 && o->nr_errors > 0;
+  case EXCHANGE_UNBOUND:
+    return o->key == 0;
+  default:
+    return false;
+  }
+}
+
 int
 hear_outcome (struct heard_outcome *o, bool is_preflight, hear_fn next,
               void *opaque)
@@ -307,7 +327,7 @@ hear_outcome (struct heard_outcome *o, bool is_preflight, hear_fn next,
   const struct message *m = expect (&h, MESSAGE_OUTCOME);
   struct message_outcome what;
 
-  if (m == NULL)
+  if (m == NULL || !is_possible (&m->outcome, is_preflight))
     return -1;
   what = m->outcome;
   o->status = what.status;

@@ -58,6 +58,7 @@ static const struct kind {
   [MESSAGE_STATUS] = { SIZE (plain), 0 },
   [MESSAGE_MAKE_POINT] = { SIZE (plain), 0 },
   [MESSAGE_ANSWER] = { SIZE (answer), 0 },
+  [MESSAGE_BODY] = { SIZE (data), 0 },
   [MESSAGE_REFUSED] = { SIZE (plain), 0 },
   [MESSAGE_WHERE_IS] = { SIZE (text), 0 },
   [MESSAGE_DONE] = { SIZE (plain), 0 },
@@ -288,6 +289,7 @@ is_content_valid (const struct message *m)
   case MESSAGE_WHERE_IS:
     return IS_TEXT (m->text.text) && is_flag (m->text.a);
   case MESSAGE_LUKS_DATA:
+  case MESSAGE_BODY:
     return m->data.len <= DATA_BYTES;
   case MESSAGE_FAILED:
   case MESSAGE_ERROR:
