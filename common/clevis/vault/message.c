@@ -154,8 +154,9 @@ is_error (const struct message_error *e)
 static bool
 is_info (const struct message_info *i)
 {
-  return is_within (i->version, 1, 2) && is_within (i->key_size, 0, 1 << 16) &&
-    is_within (i->sector_size, 0, 1 << 16) &&
+  return is_within (i->version, 1, 2) &&
+    is_within (i->key_size, 0, MESSAGE_SIZE_MAX) &&
+    is_within (i->sector_size, 0, MESSAGE_SIZE_MAX) &&
     i->nr_keyslots <= MESSAGE_KEYSLOTS && i->nr_tokens <= MESSAGE_KEYSLOTS &&
     i->data_offset <= INT64_MAX && is_flag (i->is_quick) &&
     IS_TEXT (i->uuid) && IS_TEXT (i->label) && IS_TEXT (i->cipher) &&

@@ -158,6 +158,9 @@ struct message_keyslot {
 
 #define MESSAGE_KEYSLOTS 32
 
+/* Bytes of a volume key or of an encryption sector. */
+#define MESSAGE_SIZE_MAX (64 * 1024)
+
 /* With has_pin a tree of PINs follows, with is_broken an ERROR comes before. */
 struct message_token {
   int32_t id;

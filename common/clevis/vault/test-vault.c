@@ -308,6 +308,33 @@ test_luks2 (void **state)
   assert_int_equal (compare_headers (f, file), 3 + 5 + 4);
 }
 
+/* Numbers of which a disk can have any, but a message cannot: the nearest is
+ * said.
+ */
+static void
+set_numbers (json_t *json, void *opaque)
+{
+  json_t *keyslot = json_object_get (json_object_get (json, "keyslots"), "2");
+
+  json_object_set_new (keyslot, "key_size", json_integer (0xffffffff));
+}
+
+static void
+test_numbers (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file = tmp_path ("numbers.img");
+  const struct heard_luks *list;
+
+  make_luks2 (file, passphrases, 16 * KIB);
+  edit_luks2 (file, set_numbers, NULL);
+  list = vault_luks_list (vault_ready_luks (f->v, file, "/dev/sda"), &err);
+  assert_no_error (&err);
+  assert_int_equal (list->nr_keyslots, 3);
+  assert_int_equal (list->keyslots[2].key_size, 0);
+}
+
 static void
 test_no_luks (void **state)
 {
@@ -1231,7 +1258,8 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    TEST (luks1), TEST (luks2), TEST (no_luks), TEST (exchange), TEST (many),
+    TEST (luks1), TEST (luks2), TEST (numbers), TEST (no_luks),
+    TEST (exchange), TEST (many),
     TEST (failures), TEST (sss), TEST (too_many_servers), TEST (waiting),
     TEST (freed_meanwhile), TEST (preflight), TEST (keydir),
     TEST (keydir_forgotten), TEST (offline), TEST (keys), TEST (lines),
