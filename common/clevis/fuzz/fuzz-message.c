@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Fuzz target: both sides of the channel between the vault and the program.  The
- * first byte of the input says who reads the rest:
+ * Fuzz target: both sides of the channel between the vault and the program.
+ * The first byte of the input says who reads the rest:
  *
  *   0  the vault: all of its commands
  *   1  the program: a listing
@@ -141,8 +141,8 @@ be_program (void *opaque)
     if (message_size (p->s.message.tag) > 0 && send_one (p) == -1)
       break;
   shutdown (p->ch.fd, SHUT_WR);
-  /* Whatever a disk says makes the vault say nothing that is not valid, which the
-   * program would take for an attack.
+  /* Whatever a disk says makes the vault say nothing that is not valid, which
+   * the program would take for an attack.
    */
   while (channel_recv (&p->ch, m, &fds, -1) == 1)
     fuzz_assert (m->tag >= MESSAGE_DONE || m->tag == MESSAGE_LUKS_DATA);

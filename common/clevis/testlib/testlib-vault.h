@@ -30,8 +30,8 @@ extern int vault_finish_run (struct vault_run *run, struct clevis_error *err);
 /* The key has these bytes and no others. */
 extern void assert_vault_key (struct vault_key *key, const char *text);
 
-/* A key from a file with these bytes; or, if it is not to be read twice, from a
- * pipe.
+/* A key from a file with these bytes; or, if it is not to be read twice, from
+ * a pipe.
  */
 extern struct vault_key *key_of_file (struct vault *v, const char *text);
 extern struct vault_key *key_of_pipe (struct vault *v, const char *text);

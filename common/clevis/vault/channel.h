@@ -10,9 +10,9 @@
 
 #include "vault/message.h"
 
-/* Bytes of messages that wait here at most.  One side has some thousand questions
- * at a time, of two KiB each; one that sends more than that without taking what is
- * sent to it has something else in mind.
+/* Bytes of messages that wait here at most.  One side has some thousand
+ * questions at a time, of two KiB each; one that sends more than that without
+ * taking what is sent to it has something else in mind.
  */
 #define CHANNEL_WAITING (64 * MIB)
 
@@ -53,8 +53,8 @@ extern int channel_send (struct channel *ch, const struct message *m,
 extern int channel_recv (struct channel *ch, struct message *m,
                          struct message_fds *fds, int ms);
 
-/* Put a message that was taken back to the end of those that wait.  Returns 0, or
- * -1 with errno: EPROTO (these are too many), ENOMEM.
+/* Put a message that was taken back to the end of those that wait.  Returns 0,
+ * or -1 with errno: EPROTO (these are too many), ENOMEM.
  */
 extern int channel_put_aside (struct channel *ch, const struct message *m);
 

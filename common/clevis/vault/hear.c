@@ -299,8 +299,8 @@ hear_texts (struct hearing *h, char ***texts, size_t *nr, size_t n)
   return 0;
 }
 
-/* There is a key, and what it opens, if and only if it was unlocked; a failure has
- * a reason.
+/* There is a key, and what it opens, if and only if it was unlocked; a failure
+ * has a reason.
  */
 static bool
 is_possible (const struct message_outcome *o, bool is_preflight)

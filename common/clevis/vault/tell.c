@@ -57,8 +57,8 @@ tell_bytes (struct channel *ch, uint32_t id, uint64_t offset,
 
 /* Headers. */
 
-/* A disk may say any number.  One that a message does not have (message.c) is for
- * people only, and is said to be the nearest.
+/* A disk may say any number.  One that a message does not have (message.c) is
+ * for people only, and is said to be the nearest.
  */
 static int64_t
 within (int64_t n, int64_t least, int64_t most)

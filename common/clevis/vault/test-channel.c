@@ -126,7 +126,8 @@ test_order (void **state)
   assert_none (f, &f->b);
 }
 
-/* What was taken and put back comes after what waits, and before what comes. */
+/* What was taken and put back comes after what waits, and before what comes.
+ */
 static void
 test_put_aside (void **state)
 {
@@ -206,7 +207,8 @@ test_both_send (void **state)
   assert_none (f, &f->b);
 }
 
-/* While it is not listened to, what comes is put aside; then the time is over. */
+/* While it is not listened to, what comes is put aside; then the time is over.
+ */
 static void
 test_not_taken (void **state)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Tests of messages: of each kind one that is good, and each way in which it can
- * be none.
+ * Tests of messages: of each kind one that is good, and each way in which it
+ * can be none.
  */
 
 #include <config.h>

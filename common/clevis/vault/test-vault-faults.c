@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Tests of a vault that dies or lies because of a device (faulty-inside.c has
+ * Tests of a vault that dies or lies because of a device (testlib-inside.c has
  * how): that device fails, by its name, and all else goes on.
  */
 
@@ -21,7 +21,7 @@
 #include "testlib/testlib-luks.h"
 #include "testlib/testlib-server.h"
 #include "testlib/testlib-vault.h"
-#include "vault/faulty-inside.h"
+#include "testlib/testlib-inside.h"
 #include "vault/vault-private.h"
 
 static const char *const passphrases[] = { "admin", "one", NULL };
@@ -77,8 +77,8 @@ teardown (void **state)
   return 0;
 }
 
-/* Who does not answer is not waited for that long; but long enough for those who
- * do.
+/* Who does not answer is not waited for that long; but long enough for those
+ * who do.
  */
 static void
 be_impatient (struct fixture *f)
@@ -575,8 +575,8 @@ test_answers_gone (void **state)
   assert_int_equal (server_requests (f->server), 0);
 }
 
-/* What somebody could do outside who has taken the vault over: 1 is to read a file
- * and write it to another, 2 to connect to a server.
+/* What somebody could do outside who has taken the vault over: 1 is to read a
+ * file and write it to another, 2 to connect to a server.
  */
 static int
 exploited (bool walled)

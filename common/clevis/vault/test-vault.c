@@ -202,8 +202,8 @@ assert_same_list (const struct heard_luks *h, const struct luks *luks)
     assert_same_token (&h->tokens[i], &tokens[i]);
 }
 
-/* In the vault and here, extent by extent.  Returns how many tokens there are, or
- * -1 if both say the same error.
+/* In the vault and here, extent by extent.  Returns how many tokens there are,
+ * or -1 if both say the same error.
  */
 static int
 compare_headers (struct fixture *f, const char *file)
@@ -665,8 +665,8 @@ test_too_many_servers (void **state)
   json_decref (c.last);
 }
 
-/* While a server is waited for the vault sleeps, behind its wall.  Then the run
- * is given up.
+/* While a server is waited for the vault sleeps, behind its wall.  Then the
+ * run is given up.
  */
 static void
 test_waiting (void **state)

@@ -945,8 +945,8 @@ test_parent_killed (void **state)
   assert_int_equal (errno, ECHILD);
 }
 
-/* The nursery leaves no process behind, whether its vaults were ended or not, or
- * never taken.
+/* The nursery leaves no process behind, whether its vaults were ended or not,
+ * or never taken.
  */
 static void
 test_nursery_free (void **state)

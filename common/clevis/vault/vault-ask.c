@@ -18,9 +18,9 @@
 #include "tang/servers.h"
 #include "vault/vault-private.h"
 
-/* Questions of one device; the vault numbers those of a run from 1.  Each binding
- * has at most BOUND_PIN_TOTAL leaves, and a preflight asks twice.  A vault that
- * asks more is not ours any more.
+/* Questions of one device; the vault numbers those of a run from 1.  Each
+ * binding has at most BOUND_PIN_TOTAL leaves, and a preflight asks twice.  A
+ * vault that asks more is not ours any more.
  */
 #define QUESTIONS_OF_DEVICE (2 * MESSAGE_KEYSLOTS * BOUND_PIN_TOTAL)
 

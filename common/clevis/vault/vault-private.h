@@ -85,8 +85,8 @@ struct vault {
   bool failed;             /* it was the end of a command: see it */
 };
 
-/* Make sure that there is a vault that takes commands; one that takes the place of
- * another is told all that the other knew.
+/* Make sure that there is a vault that takes commands; one that takes the
+ * place of another is told all that the other knew.
  */
 extern int vault_ready (struct vault *v, struct clevis_error *err);
 
@@ -122,8 +122,9 @@ extern const struct message *vault_command (struct vault *v,
 /* A run has ended: free what owners have freed meanwhile. */
 extern void vault_run_ended (struct vault *v);
 
-/* Tell a new vault what an earlier one knew.  vault_luks_renew and vault_key_renew
- * say nothing of what this one cannot have for another reason than that it died.
+/* Tell a new vault what an earlier one knew.  vault_luks_renew and
+ * vault_key_renew say nothing of what this one cannot have for another reason
+ * than that it died.
  */
 extern void vault_luks_renew (struct vault_luks *luks);
 extern void vault_key_renew (struct vault_key *key);

@@ -335,8 +335,8 @@ add_lost (struct vault_run *run, struct clevis_error *err)
   return 0;
 }
 
-/* What is not done begins anew, and so does what had a key, or a request that was
- * collected, which went with the vault.
+/* What is not done begins anew, and so does what had a key, or a request that
+ * was collected, which went with the vault.
  */
 static void
 forget_outcomes (struct vault_run *run)

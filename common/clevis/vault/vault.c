@@ -130,8 +130,8 @@ vault_died (struct vault *v, const char *device, struct clevis_error *err)
   return -1;
 }
 
-/* A header that ends each vault is left out; the others are told anew, as long as
- * there is a vault.
+/* A header that ends each vault is left out; the others are told anew, as long
+ * as there is a vault.
  */
 static void
 renew_all (struct vault *v)

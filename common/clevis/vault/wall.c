@@ -108,8 +108,9 @@ allow_threads (scmp_filter_ctx filter)
   return r;
 }
 
-/* What fcntl may do: nothing by which a descriptor sends signals when something
- * comes (F_SETOWN, F_SETSIG), since those go to any process of the user.
+/* What fcntl may do: nothing by which a descriptor sends signals when
+ * something comes (F_SETOWN, F_SETSIG), since those go to any process of the
+ * user.
  */
 static const int allowed_fcntl[] = {
   F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS,
@@ -130,10 +131,11 @@ allow_fcntl (scmp_filter_ctx filter)
   return r;
 }
 
-/* Of what libc and libcryptsetup call for more than one thing, the part that is
- * about this process alone: to end it (abort), to ask for a limit, to name a
- * thread, to run before others.  A descriptor may be that of a terminal, to
- * which nothing is to be typed, so there is no ioctl: it says what a file would.
+/* Of what libc and libcryptsetup call for more than one thing, the part that
+ * is about this process alone: to end it (abort), to ask for a limit, to name
+ * a thread, to run before others.  A descriptor may be that of a terminal, to
+ * which nothing is to be typed, so there is no ioctl: it says what a file
+ * would.
  */
 static int
 allow_parts (scmp_filter_ctx filter)

@@ -25,14 +25,14 @@ static struct asker *faulty_beyond_new (struct channel *ch,
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "vault/faulty-inside.h"
+#include "testlib/testlib-inside.h"
 
 #define MOST 64
 
 struct exploit exploit;
 
 static char *names[MOST];       /* of headers, by their number */
-static uint32_t in_run[MOST];   /* headers of the exchange, or of the preflight */
+static uint32_t in_run[MOST];   /* headers of the exchange or preflight */
 static size_t nr_in_run;
 static bool crash_in_step;
 static struct message *lie;

@@ -6,12 +6,12 @@
  * that is installed.
  */
 
-#ifndef CLEVIS_FAULTY_INSIDE_H
-#define CLEVIS_FAULTY_INSIDE_H
+#ifndef CLEVIS_TESTLIB_INSIDE_H
+#define CLEVIS_TESTLIB_INSIDE_H
 
-/* What a vault tries that has just been taken over by a device named "exploit":
- * a file to read, one to make, a port of 127.0.0.1 to connect to.  To be set
- * before the vault is made.
+/* What a vault tries that has just been taken over by a device named
+ * "exploit": a file to read, one to make, a port of 127.0.0.1 to connect to.
+ * To be set before the vault is made.
  */
 struct exploit {
   const char *to_read, *to_make;
@@ -19,4 +19,4 @@ struct exploit {
 };
 extern struct exploit exploit;
 
-#endif /* CLEVIS_FAULTY_INSIDE_H */
+#endif /* CLEVIS_TESTLIB_INSIDE_H */
