@@ -575,6 +575,19 @@ is_answered (uint32_t tag)
   return tag != MESSAGE_LUKS_DATA;
 }
 
+/* A message of an exchange that has ended meanwhile.  A point is waited for. */
+static void
+come_late (struct inside *in, const struct message *m)
+{
+  struct message point;
+
+  if (m->tag != MESSAGE_MAKE_POINT)
+    return;
+  message_init (&point, MESSAGE_POINT, m->id);
+  if (tell (&in->ch, &point, NULL) == -1)
+    in->is_done = true;
+}
+
 static void
 obey (struct inside *in, const struct message *m, struct message_fds *fds)
 {
@@ -582,11 +595,11 @@ obey (struct inside *in, const struct message *m, struct message_fds *fds)
   struct message reply;
   int r;
 
-  /* Messages of an exchange may come late: it has ended meanwhile. */
-  if (m->tag >= MESSAGE_MAKE_POINT && m->tag <= MESSAGE_WHERE_IS)
+  if ((m->tag >= MESSAGE_MAKE_POINT && m->tag <= MESSAGE_WHERE_IS) ||
+      m->tag == MESSAGE_ERROR) {
+    come_late (in, m);
     return;
-  if (m->tag == MESSAGE_ERROR)
-    return;
+  }
   if (commands[m->tag] == NULL) {
     in->broken = true;
     return;

@@ -585,6 +585,8 @@ test_sss (void **state)
   finish (run);
   o = vault_run_outcome (run, 0);
   assert_int_equal (o->status, EXCHANGE_FAILED);
+  if (o->nr_leaves != 3)
+    fail_msg ("%s", o->errors[0].message);
   assert_true (o->leaves[0].has_failed);
   assert_error (&o->leaves[0].error, CLEVIS_ERR_UNREACHABLE, "connect");
   assert_string_equal (o->leaves[0].error.url, urls[0]);
@@ -1212,7 +1214,8 @@ test_end (void **state)
 }
 
 /* The reply to a question of an exchange that has ended is not written into a
- * header that has the same number.
+ * header that has the same number.  Who waits for a point is told that there is
+ * none.
  */
 static void
 test_late_answer (void **state)
@@ -1224,6 +1227,7 @@ test_late_answer (void **state)
   struct message *m = malloc (sizeof *m);
   struct vault_run *run = new_run (f);
   const pid_t pid = f->v->pid;
+  const struct message *point;
   uint32_t id;
 
   bind_luks_tang (file, 1, f->key, server_url (f->server), "one");
@@ -1240,6 +1244,11 @@ test_late_answer (void **state)
     assert_int_equal (vault_send (f->v, m, NULL, 0), 0);
     message_init (m, MESSAGE_MAKE_POINT, id);
     assert_int_equal (vault_send (f->v, m, NULL, 0), 0);
+    point = vault_next (f->v);
+    assert_non_null (point);
+    assert_int_equal (point->tag, MESSAGE_POINT);
+    assert_int_equal (point->id, id);
+    assert_false (point->point.curve.is_there);
   }
   free (m);
   vault_luks_list (luks, &err);
