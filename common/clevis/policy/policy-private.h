@@ -35,6 +35,7 @@ struct policy {
   size_t nr_maps;
   char **resolves;         /* NULL terminated, or NULL */
   size_t nr_resolves;
+  unsigned holders;        /* besides the first */
 };
 
 /* A decimal number from lo to hi and nothing else; -1 if it is not. */

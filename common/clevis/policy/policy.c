@@ -34,12 +34,22 @@ policy_new (void)
   return policy;
 }
 
+/* What it says is not changed by that. */
+struct policy *
+policy_hold (const struct policy *policy)
+{
+  struct policy *held = (struct policy *) policy;
+
+  held->holders++;
+  return held;
+}
+
 void
 policy_free (struct policy *policy)
 {
   size_t i;
 
-  if (policy == NULL)
+  if (policy == NULL || policy->holders-- > 0)
     return;
   for (i = 0; i < policy->nr_patterns; ++i)
     policy_pattern_clear (&policy->patterns[i]);

@@ -39,6 +39,9 @@ struct policy_settings {
  * short.
  */
 extern struct policy *policy_new (void);
+
+/* One more who frees it: it lives until the last one does. */
+extern struct policy *policy_hold (const struct policy *policy);
 extern void policy_free (struct policy *policy);
 
 extern struct policy_settings *policy_settings (struct policy *policy);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -106,7 +107,7 @@ queue_new (const struct policy *policy, struct clevis_error *err)
   queue->policy = policy;
   queue->last = &queue->first;
   queue->most = most_transfers ();
-  queue->seed = (unsigned) (clock_now () * 1e6);
+  queue->seed = (unsigned) (uint64_t) (clock_now () * 1e6);
   queue->http = http_new (policy, err);
   if (queue->http == NULL) {
     free (queue);

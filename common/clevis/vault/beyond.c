@@ -175,7 +175,7 @@ answered (struct beyond *b, const struct message *m, struct clevis_error *err)
     : clevis_error_errno (err, ENOMEM, _("the vault's channel"));
 
   while (r == 0 && len < m->answer.len) {
-    r = expect (b, MESSAGE_LUKS_DATA, piece, err);
+    r = expect (b, MESSAGE_BODY, piece, err);
     if (r == 0 && piece->data.len > m->answer.len - len)
       r = clevis_error_set (err, CLEVIS_ERR_SYSTEM,
                             _("the vault's channel was closed"));

@@ -41,6 +41,7 @@ channel_init (struct channel *ch, int fd)
   ch->fd = fd;
   ch->first = NULL;
   ch->last = &ch->first;
+  ch->bytes = 0;
 }
 
 static struct waiting *
@@ -52,6 +53,7 @@ take_first (struct channel *ch)
     ch->first = w->next;
     if (ch->first == NULL)
       ch->last = &ch->first;
+    ch->bytes -= message_size (w->message.tag);
   }
   return w;
 }
@@ -75,10 +77,16 @@ put_aside (struct channel *ch, const struct message *m,
            const struct message_fds *fds)
 {
   const size_t size = message_size (m->tag);
-  struct waiting *w = malloc (offsetof (struct waiting, message) + size);
+  struct waiting *w;
 
+  if (size > CHANNEL_WAITING - ch->bytes) {
+    errno = EPROTO;
+    return -1;
+  }
+  w = malloc (offsetof (struct waiting, message) + size);
   if (w == NULL)
     return -1;
+  ch->bytes += size;
   w->next = NULL;
   w->fds = *fds;
   memcpy (&w->message, m, size);
@@ -191,8 +199,11 @@ set_aside_what_came (struct channel *ch)
 
   if (m) {
     r = recv_now (ch, m, &fds);
-    if (r == 1)
+    if (r == 1) {
       r = put_aside (ch, m, &fds);
+      if (r == -1)
+        message_fds_close (&fds);
+    }
   }
   free (m);
   return r == -1 ? -1 : 0;

@@ -10,9 +10,16 @@
 
 #include "vault/message.h"
 
+/* Bytes of messages that wait here at most.  One side has some thousand
+ * questions at a time, of two KiB each; one that sends more than that without
+ * taking what is sent to it has something else in mind.
+ */
+#define CHANNEL_WAITING (64 * MIB)
+
 struct channel {
   int fd;                  /* a socket (SOCK_SEQPACKET), owned */
   struct waiting *first, **last; /* that have come and were not taken */
+  size_t bytes;            /* of these */
 };
 
 /* Descriptors that came with a message; -1 where there is none.  Whoever takes
@@ -35,7 +42,7 @@ extern void channel_close (struct channel *ch);
  * open here.  While the other side does not take it, what comes from there is
  * put aside.  Returns 0, or -1 with errno: EPIPE (the other end is closed),
  * ETIMEDOUT (ms milliseconds passed; -1: no limit), EPROTO (what came is not
- * valid).
+ * valid, or too much).
  */
 extern int channel_send (struct channel *ch, const struct message *m,
                          const int *fds, size_t nr_fds, int ms);
@@ -46,7 +53,9 @@ extern int channel_send (struct channel *ch, const struct message *m,
 extern int channel_recv (struct channel *ch, struct message *m,
                          struct message_fds *fds, int ms);
 
-/* Put a message that was taken back to the end of those that wait. */
+/* Put a message that was taken back to the end of those that wait.  Returns 0,
+ * or -1 with errno: EPROTO (these are too many), ENOMEM.
+ */
 extern int channel_put_aside (struct channel *ch, const struct message *m);
 
 #endif /* CLEVIS_CHANNEL_H */

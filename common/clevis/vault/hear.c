@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "exchange/exchange.h"
-#include "exchange/preflight.h"
 #include "vault/hear.h"
 
 struct hearing {
@@ -300,17 +299,23 @@ hear_texts (struct hearing *h, char ***texts, size_t *nr, size_t n)
   return 0;
 }
 
-/* What is unlocked has a key, and what has failed has a reason. */
+/* There is a key, and what it opens, if and only if it was unlocked; a failure
+ * has a reason.
+ */
 static bool
-is_whole (const struct message_outcome *o)
+is_possible (const struct message_outcome *o, bool is_preflight)
 {
+  if (is_preflight)
+    return o->key == 0 && o->nr_errors == 0;
   switch (o->status) {
   case EXCHANGE_UNLOCKED:
     return o->key > 0 && o->keyslot >= 0 && o->token >= 0;
   case EXCHANGE_FAILED:
     return o->key == 0 && o->nr_errors > 0;
+  case EXCHANGE_UNBOUND:
+    return o->key == 0;
   default:
-    return o->status == EXCHANGE_UNBOUND && o->key == 0;
+    return false;
   }
 }
 
@@ -322,11 +327,9 @@ hear_outcome (struct heard_outcome *o, bool is_preflight, hear_fn next,
   const struct message *m = expect (&h, MESSAGE_OUTCOME);
   struct message_outcome what;
 
-  if (m == NULL)
+  if (m == NULL || !is_possible (&m->outcome, is_preflight))
     return -1;
   what = m->outcome;
-  if (is_preflight ? what.key > 0 : !is_whole (&what))
-    return -1;
   o->status = what.status;
   o->keyslot = what.keyslot;
   o->token = what.token;

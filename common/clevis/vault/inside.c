@@ -34,6 +34,18 @@ struct table {
   uint32_t nr;
 };
 
+/* What can be done with a header. */
+enum header_use {
+  HEADER_LOAD,             /* bytes are supplied */
+  HEADER_USE,              /* LUKS_READY: what luks.h says of it */
+  HEADER_READ,             /* it is the quick header, of which bytes are read */
+};
+
+struct header {
+  struct luks *luks;
+  enum header_use use;
+};
+
 struct inside {
   struct channel ch;
   struct table headers, keys;
@@ -68,10 +80,30 @@ get (struct inside *in, const struct table *table, uint32_t id)
   return NULL;
 }
 
+/* A header that is there for this. */
 static struct luks *
-get_luks (struct inside *in, uint32_t id)
+get_luks (struct inside *in, uint32_t id, enum header_use use)
 {
-  return get (in, &in->headers, id);
+  const struct header *h = get (in, &in->headers, id);
+
+  if (h && h->use == use)
+    return h->luks;
+  in->broken = true;
+  return NULL;
+}
+
+static void
+set_use (struct inside *in, uint32_t id, enum header_use use)
+{
+  ((struct header *) in->headers.objects[id])->use = use;
+}
+
+static void
+free_header (struct header *h)
+{
+  if (h)
+    luks_free (h->luks);
+  free (h);
 }
 
 static struct secret *
@@ -99,18 +131,30 @@ typedef int (*command_fn) (struct inside *in, const struct message *m,
 
 #define UNUSED (void) in, (void) m, (void) fds, (void) done, (void) err
 
+/* An exchange or a preflight borrows headers and answers. */
+static void
+end_run (struct inside *in)
+{
+  exchange_free (in->exchange);
+  in->exchange = NULL;
+  preflight_free (in->preflight);
+  in->preflight = NULL;
+}
+
 /* Headers. */
 
 COMMAND (luks_new_)
 {
-  struct luks *luks = luks_new (m->text.text.text, m->text.b);
+  struct header *h = calloc (1, sizeof *h);
 
   UNUSED;
-  if (luks)
-    done->plain.other = put (&in->headers, luks);
+  if (h)
+    h->luks = luks_new (m->text.text.text, m->text.b);
+  if (h && h->luks)
+    done->plain.other = put (&in->headers, h);
   if (done->plain.other > 0)
     return 0;
-  luks_free (luks);
+  free_header (h);
   return no_memory (err);
 }
 
@@ -119,7 +163,7 @@ COMMAND (luks_new_)
  */
 COMMAND (luks_data)
 {
-  struct luks *luks = get_luks (in, m->id);
+  struct luks *luks = get_luks (in, m->id, HEADER_LOAD);
 
   UNUSED;
   return luks ? luks_put (luks, m->data.offset, m->data.bytes, m->data.len,
@@ -128,7 +172,7 @@ COMMAND (luks_data)
 
 COMMAND (luks_supplied_)
 {
-  struct luks *luks = get_luks (in, m->id);
+  struct luks *luks = get_luks (in, m->id, HEADER_LOAD);
 
   UNUSED;
   if (luks)
@@ -138,14 +182,16 @@ COMMAND (luks_supplied_)
 
 COMMAND (luks_next_)
 {
-  struct luks *luks = get_luks (in, m->id);
+  const struct header *h = get (in, &in->headers, m->id);
   struct luks_extent ext = { 0, 0 };
   enum luks_state state;
 
   UNUSED;
-  if (luks == NULL)
-    return -1;
-  state = luks_next (luks, &ext, err);
+  if (h == NULL || h->use == HEADER_READ)
+    return in->broken = true, -1;
+  state = luks_next (h->luks, &ext, err);
+  if (state == LUKS_READY)
+    set_use (in, m->id, HEADER_USE);
   done->plain.other = state == LUKS_ERROR ? 0 : state;
   done->plain.a = ext.offset;
   done->plain.b = ext.length;
@@ -154,7 +200,7 @@ COMMAND (luks_next_)
 
 COMMAND (luks_list)
 {
-  struct luks *luks = get_luks (in, m->id);
+  struct luks *luks = get_luks (in, m->id, HEADER_USE);
 
   UNUSED;
   return luks ? tell_luks (&in->ch, luks, err) : -1;
@@ -162,7 +208,7 @@ COMMAND (luks_list)
 
 COMMAND (luks_quicken)
 {
-  struct luks *luks = get_luks (in, m->id);
+  struct luks *luks = get_luks (in, m->id, HEADER_USE);
   struct secret *key = get_key (in, m->plain.other);
   struct luks_extent ext[LUKS_QUICK_EXTENTS];
   struct message extent;
@@ -171,6 +217,8 @@ COMMAND (luks_quicken)
   UNUSED;
   if (luks == NULL || key == NULL)
     return -1;
+  end_run (in);
+  set_use (in, m->id, HEADER_READ);
   n = luks_quick (luks, m->plain.a, key, ext, err);
   for (i = 0; i < n; ++i) {
     message_init (&extent, MESSAGE_EXTENT, m->id);
@@ -184,7 +232,7 @@ COMMAND (luks_quicken)
 
 COMMAND (luks_read)
 {
-  struct luks *luks = get_luks (in, m->id);
+  struct luks *luks = get_luks (in, m->id, HEADER_READ);
   const struct luks_extent ext = { m->plain.a, m->plain.b };
   CLEANUP_FREE unsigned char *buf = NULL;
 
@@ -201,9 +249,12 @@ COMMAND (luks_read)
 
 COMMAND (luks_free_)
 {
+  struct header *h = get (in, &in->headers, m->id);
+
   UNUSED;
-  luks_free (get_luks (in, m->id));
-  if (!in->broken)
+  end_run (in);
+  free_header (h);
+  if (h)
     in->headers.objects[m->id] = NULL;
   return 0;
 }
@@ -309,6 +360,7 @@ COMMAND (key_free)
 COMMAND (keydir_new_)
 {
   UNUSED;
+  end_run (in);
   keydir_free (in->keydir);
   in->keydir = keydir_new (m->text.text.text, err);
   return in->keydir ? 0 : -1;
@@ -333,6 +385,7 @@ COMMAND (keydir_check_)
 COMMAND (offline_collect)
 {
   UNUSED;
+  end_run (in);
   offline_free (in->offline);
   in->offline = offline_export (err);
   return in->offline ? 0 : -1;
@@ -373,6 +426,7 @@ COMMAND (offline_load_)
   };
 
   UNUSED;
+  end_run (in);
   offline_free (in->offline);
   in->offline = offline_load (&state, &replies, err);
   return in->offline ? 0 : -1;
@@ -381,6 +435,7 @@ COMMAND (offline_load_)
 COMMAND (answers_free)
 {
   UNUSED;
+  end_run (in);
   keydir_free (in->keydir);
   in->keydir = NULL;
   offline_free (in->offline);
@@ -393,10 +448,7 @@ COMMAND (answers_free)
 COMMAND (run_free)
 {
   UNUSED;
-  exchange_free (in->exchange);
-  in->exchange = NULL;
-  preflight_free (in->preflight);
-  in->preflight = NULL;
+  end_run (in);
   return 0;
 }
 
@@ -407,7 +459,7 @@ COMMAND (exchange_new_)
     .answers = { .keydir = in->keydir, .offline = in->offline },
   };
 
-  run_free (in, m, fds, done, err);
+  end_run (in);
   if (m->plain.a <= 0)
     return in->broken = true, -1;
   in->exchange = exchange_new (beyond_new (&in->ch, err), &settings, err);
@@ -416,7 +468,7 @@ COMMAND (exchange_new_)
 
 COMMAND (preflight_new_)
 {
-  run_free (in, m, fds, done, err);
+  end_run (in);
   in->preflight = preflight_new (beyond_new (&in->ch, err), in->keydir,
                                  m->plain.a != 0, err);
   return in->preflight ? 0 : -1;
@@ -424,7 +476,7 @@ COMMAND (preflight_new_)
 
 COMMAND (add_device)
 {
-  struct luks *luks = get_luks (in, m->id);
+  struct luks *luks = get_luks (in, m->id, HEADER_USE);
 
   UNUSED;
   if (luks == NULL || (in->exchange == NULL && in->preflight == NULL))
@@ -523,6 +575,19 @@ is_answered (uint32_t tag)
   return tag != MESSAGE_LUKS_DATA;
 }
 
+/* A message of an exchange that has ended meanwhile.  A point is waited for. */
+static void
+come_late (struct inside *in, const struct message *m)
+{
+  struct message point;
+
+  if (m->tag != MESSAGE_MAKE_POINT)
+    return;
+  message_init (&point, MESSAGE_POINT, m->id);
+  if (tell (&in->ch, &point, NULL) == -1)
+    in->is_done = true;
+}
+
 static void
 obey (struct inside *in, const struct message *m, struct message_fds *fds)
 {
@@ -530,11 +595,11 @@ obey (struct inside *in, const struct message *m, struct message_fds *fds)
   struct message reply;
   int r;
 
-  /* Messages of an exchange may come late: it has ended meanwhile. */
-  if (m->tag >= MESSAGE_MAKE_POINT && m->tag <= MESSAGE_WHERE_IS)
+  if ((m->tag >= MESSAGE_MAKE_POINT && m->tag <= MESSAGE_WHERE_IS) ||
+      m->tag == MESSAGE_ERROR) {
+    come_late (in, m);
     return;
-  if (m->tag == MESSAGE_ERROR)
-    return;
+  }
   if (commands[m->tag] == NULL) {
     in->broken = true;
     return;
@@ -555,10 +620,9 @@ free_all (struct inside *in)
 {
   uint32_t i;
 
-  exchange_free (in->exchange);
-  preflight_free (in->preflight);
+  end_run (in);
   for (i = 1; i <= in->headers.nr; ++i)
-    luks_free (in->headers.objects[i]);
+    free_header (in->headers.objects[i]);
   for (i = 1; i <= in->keys.nr; ++i)
     secret_free (in->keys.objects[i]);
   free (in->headers.objects);

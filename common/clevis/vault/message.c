@@ -58,6 +58,7 @@ static const struct kind {
   [MESSAGE_STATUS] = { SIZE (plain), 0 },
   [MESSAGE_MAKE_POINT] = { SIZE (plain), 0 },
   [MESSAGE_ANSWER] = { SIZE (answer), 0 },
+  [MESSAGE_BODY] = { SIZE (data), 0 },
   [MESSAGE_REFUSED] = { SIZE (plain), 0 },
   [MESSAGE_WHERE_IS] = { SIZE (text), 0 },
   [MESSAGE_DONE] = { SIZE (plain), 0 },
@@ -153,8 +154,9 @@ is_error (const struct message_error *e)
 static bool
 is_info (const struct message_info *i)
 {
-  return is_within (i->version, 1, 2) && is_within (i->key_size, 0, 1 << 16) &&
-    is_within (i->sector_size, 0, 1 << 16) &&
+  return is_within (i->version, 1, 2) &&
+    is_within (i->key_size, 0, MESSAGE_SIZE_MAX) &&
+    is_within (i->sector_size, 0, MESSAGE_SIZE_MAX) &&
     i->nr_keyslots <= MESSAGE_KEYSLOTS && i->nr_tokens <= MESSAGE_KEYSLOTS &&
     i->data_offset <= INT64_MAX && is_flag (i->is_quick) &&
     IS_TEXT (i->uuid) && IS_TEXT (i->label) && IS_TEXT (i->cipher) &&
@@ -288,6 +290,7 @@ is_content_valid (const struct message *m)
   case MESSAGE_WHERE_IS:
     return IS_TEXT (m->text.text) && is_flag (m->text.a);
   case MESSAGE_LUKS_DATA:
+  case MESSAGE_BODY:
     return m->data.len <= DATA_BYTES;
   case MESSAGE_FAILED:
   case MESSAGE_ERROR:

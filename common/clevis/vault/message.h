@@ -62,7 +62,8 @@ enum message_tag {
 
   /* To the vault while it runs an exchange; not answered. */
   MESSAGE_MAKE_POINT,      /* plain: it is the turn of a question */
-  MESSAGE_ANSWER,          /* answer; ERROR comes before, DATA behind */
+  MESSAGE_ANSWER,          /* answer; ERROR comes before, BODY behind */
+  MESSAGE_BODY,            /* data: bytes of an answer */
   MESSAGE_REFUSED,         /* plain, behind ERROR: to a device, in a */
   MESSAGE_WHERE_IS,        /* text, or empty behind ERROR */
 
@@ -157,6 +158,9 @@ struct message_keyslot {
 
 #define MESSAGE_KEYSLOTS 32
 
+/* Bytes of a volume key or of an encryption sector. */
+#define MESSAGE_SIZE_MAX (64 * 1024)
+
 /* With has_pin a tree of PINs follows, with is_broken an ERROR comes before. */
 struct message_token {
   int32_t id;
@@ -231,7 +235,7 @@ struct message_point {
 
 struct message_answer {
   int32_t status;
-  uint32_t len;            /* bytes of DATA that follow */
+  uint32_t len;            /* bytes that follow in BODYs */
   uint8_t has_failed;
   double seconds;
   MAYBE (TEXT_NAME) content_type;

@@ -400,6 +400,8 @@ nursery_fork (struct nursery *nursery, pid_t *pid, int *fd,
   }
   if (*fd >= 0)
     close (*fd);
+  if (report.pid > 0)
+    nursery_end (nursery, report.pid);
   return clevis_error_errno (err, report.code, _("the vault cannot be made"));
 }
 

@@ -57,6 +57,15 @@ tell_bytes (struct channel *ch, uint32_t id, uint64_t offset,
 
 /* Headers. */
 
+/* A disk may say any number.  One that a message does not have (message.c) is
+ * for people only, and is said to be the nearest.
+ */
+static int64_t
+within (int64_t n, int64_t least, int64_t most)
+{
+  return n < least ? least : n > most ? most : n;
+}
+
 static int
 tell_keyslot (struct channel *ch, const struct luks_keyslot *k,
               struct clevis_error *err)
@@ -65,7 +74,7 @@ tell_keyslot (struct channel *ch, const struct luks_keyslot *k,
 
   message_init (&m, MESSAGE_KEYSLOT, 0);
   m.keyslot.slot = k->slot;
-  m.keyslot.key_size = k->key_size;
+  m.keyslot.key_size = within (k->key_size, 0, INT32_MAX);
   m.keyslot.iterations = k->iterations;
   m.keyslot.memory = k->memory;
   m.keyslot.threads = k->threads;
@@ -166,11 +175,12 @@ tell_luks (struct channel *ch, const struct luks *luks,
   tokens = luks_tokens (luks, &nr_tokens);
   message_init (&m, MESSAGE_INFO, 0);
   m.info.version = info->version;
-  m.info.key_size = info->key_size;
-  m.info.sector_size = info->sector_size;
+  m.info.key_size = within (info->key_size, 0, MESSAGE_SIZE_MAX);
+  m.info.sector_size = within (info->sector_size, 0, MESSAGE_SIZE_MAX);
   m.info.nr_keyslots = nr_keyslots;
   m.info.nr_tokens = nr_tokens;
-  m.info.data_offset = info->data_offset;
+  m.info.data_offset = info->data_offset <= INT64_MAX ? info->data_offset
+    : INT64_MAX;
   m.info.is_quick = luks_is_quick (luks);
   message_set (m.info.uuid, info->uuid ? info->uuid : "");
   message_set (m.info.label, info->label ? info->label : "");

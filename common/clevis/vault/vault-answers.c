@@ -80,10 +80,12 @@ vault_answers_renew (struct vault *v, struct clevis_error *err)
 static int
 begin (struct vault *v, enum vault_answers answers, struct clevis_error *err)
 {
+  const int r = vault_ready (v, err);
+
   v->answers = answers;
-  if (vault_ready (v, err) == 0 && vault_answers_renew (v, err) == 0)
+  if (r == 0 && vault_answers_renew (v, err) == 0)
     return 0;
-  vault_answers_clear (v);
+  vault_forget_answers (v, NULL);
   return -1;
 }
 
@@ -160,5 +162,7 @@ vault_forget_answers (struct vault *v, struct clevis_error *err)
   vault_answers_clear (v);
   if (v->ended || v->pid == 0)
     return 0;
+  if (v->is_busy)
+    return vault_ready (v, err);
   return command (v, MESSAGE_ANSWERS_FREE, NULL, NULL, 0, err);
 }

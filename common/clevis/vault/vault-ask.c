@@ -13,15 +13,19 @@
 #include <string.h>
 
 #include "base/cleanups.h"
+#include "base/clock.h"
 #include "base/gettext-compat.h"
 #include "tang/servers.h"
 #include "vault/vault-private.h"
 
-/* Questions of one run; the vault numbers them from 1.  Each binding of a LUKS2
- * device (32) has at most BOUND_PIN_TOTAL leaves, and devices are as many as an
- * appliance has; a vault that asks more is not ours any more.
+/* Questions of one device; the vault numbers those of a run from 1.  Each
+ * binding has at most BOUND_PIN_TOTAL leaves, and a preflight asks twice.  A
+ * vault that asks more is not ours any more.
  */
-#define QUESTIONS_MAX (1 << 20)
+#define QUESTIONS_OF_DEVICE (2 * MESSAGE_KEYSLOTS * BOUND_PIN_TOTAL)
+
+/* Messages that are taken before the caller sees what time it is. */
+#define MESSAGES_AT_A_TIME 1024
 
 struct errand {
   struct vault_ask *va;
@@ -117,18 +121,21 @@ to_jwk (const struct message_point *p)
 /* Messages that have come while one was waited for. */
 struct aside {
   struct message **messages;
-  size_t nr;
+  size_t nr, bytes;
 };
 
 static int
 set_aside (struct aside *aside, const struct message *m)
 {
-  struct message **messages = reallocarray (aside->messages, aside->nr + 1,
-                                            sizeof *messages);
   const size_t size = message_size (m->tag);
+  struct message **messages;
 
+  if (size > CHANNEL_WAITING - aside->bytes)
+    return -1;
+  messages = reallocarray (aside->messages, aside->nr + 1, sizeof *messages);
   if (messages == NULL)
     return -1;
+  aside->bytes += size;
   aside->messages = messages;
   messages[aside->nr] = malloc (size);
   if (messages[aside->nr] == NULL)
@@ -153,22 +160,33 @@ put_back (struct vault_ask *va, struct aside *aside)
   return r;
 }
 
-/* Wait for the point of this question.  Returns 0, or -1 and why, or the
- * vault is lost.
+/* The next message, if it comes in time. */
+static int
+recv_until (struct vault_ask *va, struct message *m, double until)
+{
+  struct message_fds fds;
+  double left;
+  int r;
+
+  do {
+    left = until - clock_now ();
+    r = left <= 0 ? 0 : channel_recv (&va->v->ch, m, &fds, left * 1000 + 1);
+  } while (r == -1 && errno == EINTR);
+  return r;
+}
+
+/* Wait for the point of this question.  Returns 0, or -1 and why, or the vault is
+ * lost.
  */
 static int
 hear_point (struct vault_ask *va, uint32_t id, struct message *m,
             struct clevis_error *err)
 {
+  const double until = clock_now () + vault_patience.point;
   struct aside aside = { .nr = 0 };
-  struct message_fds fds;
-  int r;
 
   do {
-    do
-      r = channel_recv (&va->v->ch, m, &fds, ANSWER_MS);
-    while (r == -1 && errno == EINTR);
-    if (r != 1)
+    if (recv_until (va, m, until) != 1)
       va->is_lost = true;
     else if (m->tag == MESSAGE_ERROR && m->id == id)
       message_to_error (m, err);
@@ -212,7 +230,7 @@ send_body (struct vault_ask *va, uint32_t id, const char *body, size_t len)
     va->is_lost = true;
   for (at = 0; m && at < len; at += piece) {
     piece = len - at < DATA_BYTES ? len - at : DATA_BYTES;
-    message_init (m, MESSAGE_LUKS_DATA, id);
+    message_init (m, MESSAGE_BODY, id);
     m->data.offset = at;
     m->data.len = piece;
     memcpy (m->data.bytes, body + at, piece);
@@ -260,8 +278,8 @@ make_room (struct vault_ask *va, uint32_t id)
 {
   struct errand **errands;
 
-  if (id == 0 || id >= QUESTIONS_MAX || (va->nr_errands > 0 &&
-                                         id != va->nr_errands))
+  if (id != (va->nr_errands > 0 ? va->nr_errands : 1) ||
+      id > va->nr_devices * QUESTIONS_OF_DEVICE)
     return -1;
   errands = reallocarray (va->errands, id + 1, sizeof *errands);
   if (errands == NULL)
@@ -368,17 +386,18 @@ take (struct vault_ask *va, const struct message *m, struct clevis_error *err)
   }
 }
 
-/* All that has come. */
+/* What has come. */
 static int
 take_all (struct vault_ask *va, struct clevis_error *err)
 {
   struct message *m = malloc (sizeof *m);
   struct message_fds fds;
-  int r = 1, got = 1;
+  int r = 1, got = 1, n;
 
   if (m == NULL)
     return clevis_error_errno (err, errno, _("questions"));
-  while (r == 1 && got == 1 && !va->is_lost) {
+  for (n = 0; n < MESSAGES_AT_A_TIME && r == 1 && got == 1 && !va->is_lost;
+       ++n) {
     got = channel_recv (&va->v->ch, m, &fds, 0);
     if (got == 1)
       r = take (va, m, err);
@@ -396,6 +415,8 @@ vault_ask_step (struct vault_ask *va, int ms, struct clevis_error *err)
 
   if (r != 1)
     return r;
+  if (va->v->ch.first)
+    ms = 0;
   if (asker_step (va->servers, ms, err) == -1)
     return -1;
   return va->is_lost ? -1 : take_all (va, err);

@@ -45,6 +45,9 @@ vault_key_free (struct vault_key *key)
 
   if (key == NULL)
     return;
+  key->is_freed = true;
+  if (key->v->run)
+    return;                     /* vault_run_ended does it */
   if (key->id > 0 && !key->v->ended) {
     message_init (&m, MESSAGE_KEY_FREE, key->id);
     vault_command (key->v, &m, NULL, 0, NULL, NULL);
@@ -54,6 +57,7 @@ vault_key_free (struct vault_key *key)
     key->next->prev = key->prev;
   if (key->fd >= 0)
     close (key->fd);
+  policy_free (key->policy);
   free (key);
 }
 
@@ -141,24 +145,38 @@ vault_key_read_line (struct vault *v, int fd, bool *is_end,
 }
 
 /* What came from a file is read once more; what was recovered is recovered once
- * more by the run that needs it (vault-run.c).
+ * more when it is needed.  One that cannot be read is not tried again.
  */
-int
-vault_key_renew (struct vault_key *key, struct clevis_error *err)
+void
+vault_key_renew (struct vault_key *key)
 {
   struct message m;
   int64_t id;
 
-  if (key->fd == -1 || lseek (key->fd, key->start, SEEK_SET) == -1)
-    return 0;
-  id = read_from (key->v, MESSAGE_KEY_READ, key->fd, err);
-  if (id <= 0)
+  if (key->fd == -1)
+    return;
+  id = lseek (key->fd, key->start, SEEK_SET) == -1 ? -1
+    : read_from (key->v, MESSAGE_KEY_READ, key->fd, NULL);
+  if (id > 0) {
+    key->id = id;
+    message_init (&m, MESSAGE_KEY_CHOMP, key->id);
+    if (!key->chomped || vault_command (key->v, &m, NULL, 0, NULL, NULL))
+      return;
+  }
+  close (key->fd);
+  key->fd = -1;
+}
+
+int
+vault_key_ready (struct vault_key *key, struct clevis_error *err)
+{
+  if (vault_ready (key->v, err) == -1 ||
+      (key->id == 0 && key->from && vault_key_recover (key, err) == -1))
     return -1;
-  key->id = id;
-  if (!key->chomped)
+  if (key->id > 0)
     return 0;
-  message_init (&m, MESSAGE_KEY_CHOMP, key->id);
-  return vault_command (key->v, &m, NULL, 0, NULL, err) ? 0 : -1;
+  return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                           _("the key was lost with the vault that had it"));
 }
 
 /* A command about this key, with fd unless it is -1. */
@@ -166,13 +184,8 @@ static const struct message *
 command (struct vault_key *key, struct message *m, int fd,
          struct clevis_error *err)
 {
-  if (vault_ready (key->v, err) == -1)
+  if (vault_key_ready (key, err) == -1)
     return NULL;
-  if (key->id == 0) {
-    clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                      _("the key was lost with the vault that had it"));
-    return NULL;
-  }
   m->id = key->id;
   return vault_command (key->v, m, &fd, fd >= 0, NULL, err);
 }
@@ -225,12 +238,10 @@ vault_key_equal (struct vault_key *a, struct vault_key *b, bool *equal,
   const struct message *done;
   struct message m;
 
-  if (vault_ready (a->v, err) == -1)
+  /* To recover the second may cost the first. */
+  if (vault_key_ready (a, err) == -1 || vault_key_ready (b, err) == -1 ||
+      vault_key_ready (a, err) == -1)
     return -1;
-  if (b->id == 0)
-    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                             _("the key was lost with the vault that had "
-                               "it"));
   message_init (&m, MESSAGE_KEY_EQUAL, 0);
   m.plain.other = b->id;
   done = command (a, &m, -1, err);

@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanups.h"
 #include "base/gettext-compat.h"
 #include "luks/luks-quick.h"
 #include "vault/vault-private.h"
+
+static int send_all (struct vault_luks *luks, struct clevis_error *err);
 
 struct vault_luks *
 vault_luks_new (struct vault *v, const char *device, uint64_t size,
@@ -39,7 +42,7 @@ vault_luks_new (struct vault *v, const char *device, uint64_t size,
   if (luks->next)
     luks->next->prev = &luks->next;
   v->headers = luks;
-  if (vault_luks_renew (luks, err) == 0)
+  if (send_all (luks, err) == 0)
     return luks;
   vault_luks_free (luks);
   return NULL;
@@ -54,6 +57,9 @@ vault_luks_free (struct vault_luks *luks)
 
   if (luks == NULL)
     return;
+  luks->is_freed = true;
+  if (luks->v->run)
+    return;                     /* vault_run_ended does it */
   if (luks->id > 0 && !luks->v->ended) {
     message_init (&m, MESSAGE_LUKS_FREE, luks->id);
     vault_command (luks->v, &m, NULL, 0, luks->device, NULL);
@@ -83,12 +89,23 @@ vault_luks_device (const struct vault_luks *luks)
 }
 
 /* A vault has died at it: it is given to no other one. */
-static int
-is_fatal (struct vault_luks *luks, struct clevis_error *err)
+static void
+is_fatal (struct vault_luks *luks, const struct clevis_error *why)
 {
   luks->is_fatal = true;
   clevis_error_clear (&luks->death);
-  clevis_error_copy (&luks->death, err);
+  clevis_error_copy (&luks->death, why);
+}
+
+/* End the vault, since what it says of this header is not true. */
+static int
+end_at (struct vault_luks *luks, struct clevis_error *err)
+{
+  CLEANUP_ERROR struct clevis_error why = CLEVIS_ERROR_INIT;
+
+  vault_died (luks->v, luks->device, &why);
+  is_fatal (luks, &why);
+  clevis_error_copy (err, &why);
   return -1;
 }
 
@@ -146,10 +163,8 @@ send_supplied (struct vault_luks *luks, const struct supplied *s,
 {
   struct message m;
 
-  if (send_bytes (luks, s) == -1) {
-    vault_died (luks->v, luks->device, err);
-    return is_fatal (luks, err);
-  }
+  if (send_bytes (luks, s) == -1)
+    return end_at (luks, err);
   message_init (&m, MESSAGE_LUKS_SUPPLIED, luks->id);
   return command (luks, &m, err) ? 0 : -1;
 }
@@ -178,18 +193,17 @@ next (struct vault_luks *luks, struct luks_extent *ext,
   if (done->plain.other > LUKS_NONE ||
       (done->plain.other == LUKS_NEED &&
        (ext->length == 0 || ext->length > BOUND_EXTENT ||
-        luks->fetched > FETCHED_MAX ||
+        ext->offset > luks->size || luks->fetched > FETCHED_MAX ||
         luks->nr_extents > EXTENTS_MAX))) {
-    vault_died (luks->v, luks->device, err);
-    is_fatal (luks, err);
+    end_at (luks, err);
     return LUKS_ERROR;
   }
   return done->plain.other;
 }
 
 /* Give a vault all that was supplied so far, in the same order. */
-int
-vault_luks_renew (struct vault_luks *luks, struct clevis_error *err)
+static int
+send_all (struct vault_luks *luks, struct clevis_error *err)
 {
   const struct message *done;
   const struct supplied *s;
@@ -210,6 +224,17 @@ vault_luks_renew (struct vault_luks *luks, struct clevis_error *err)
   if (luks->state == LUKS_READY && next (luks, &ext, err) != LUKS_READY)
     return -1;
   return 0;
+}
+
+/* One that was in error is so again. */
+void
+vault_luks_renew (struct vault_luks *luks)
+{
+  CLEANUP_ERROR struct clevis_error why = CLEVIS_ERROR_INIT;
+
+  if (send_all (luks, &why) == -1 && !luks->is_fatal &&
+      luks->state != LUKS_ERROR)
+    is_fatal (luks, &why);
 }
 
 enum luks_state
@@ -247,6 +272,7 @@ vault_luks_supply (struct vault_luks *luks, uint64_t offset,
 const struct heard_luks *
 vault_luks_list (struct vault_luks *luks, struct clevis_error *err)
 {
+  CLEANUP_ERROR struct clevis_error why = CLEVIS_ERROR_INIT;
   struct vault *v = luks->v;
   struct message m;
   int r;
@@ -266,12 +292,13 @@ vault_luks_list (struct vault_luks *luks, struct clevis_error *err)
     r = hear_luks (luks->list, vault_next, v);
   if (r == -1 && !v->failed)
     v->heard.tag = MESSAGE_NONE, v->failed = true;
-  if (r == 0 && vault_finish (v, luks->device, err))
+  if (r == 0 && vault_finish (v, luks->device, &why))
     return luks->list;
-  if (r == -1 && vault_finish (v, luks->device, err))
-    vault_died (v, luks->device, err); /* DONE, too early */
+  if (r == -1 && vault_finish (v, luks->device, &why))
+    vault_died (v, luks->device, &why); /* DONE, too early */
   if (v->pid == 0)
-    is_fatal (luks, err);
+    is_fatal (luks, &why);
+  clevis_error_copy (err, &why);
   heard_luks_clear (luks->list);
   free (luks->list);
   luks->list = NULL;
@@ -351,11 +378,8 @@ vault_luks_quicken (struct vault_luks *luks, struct vault_key *key,
   int i, n, r;
 
   *changes = NULL;
-  if (ready (luks, err) == -1)
+  if (ready (luks, err) == -1 || vault_key_ready (key, err) == -1)
     return -1;
-  if (key->id == 0)
-    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                             _("the vault does not have the key"));
   *changes = calloc (LUKS_QUICK_EXTENTS, sizeof **changes);
   if (*changes == NULL)
     return clevis_error_errno (err, errno, "%s", luks->device);

@@ -13,10 +13,15 @@
 #include "vault/nursery.h"
 #include "vault/vault.h"
 
-/* How long the vault may take for what is not an exchange: to load a header of
- * the worst kind takes seconds on a busy machine.
- */
-#define ANSWER_MS (90 * 1000)
+/* How long the vault may take, in seconds.  Tests have less time. */
+struct vault_patience {
+  double answer;           /* for what is not an exchange: to load a header of
+                              the worst kind takes seconds on a busy machine */
+  double point;            /* to make the point of a question */
+  double grace;            /* beyond the deadline of an exchange, at which it
+                              ends, but not on a machine without time for it */
+};
+extern struct vault_patience vault_patience;
 
 /* Bytes of a header that were supplied. */
 struct supplied {
@@ -24,6 +29,13 @@ struct supplied {
   uint64_t offset;
   size_t len;
   unsigned char bytes[];
+};
+
+enum vault_answers {
+  ANSWERS_OF_SERVERS,
+  ANSWERS_OF_KEYDIR,
+  ANSWERS_COLLECTED,       /* there are none, requests are collected */
+  ANSWERS_OF_FILE,
 };
 
 struct vault_luks {
@@ -37,6 +49,7 @@ struct vault_luks {
   size_t nr_extents;
   enum luks_state state;   /* that vault_luks_next returned last */
   bool is_fatal;           /* a vault died at it */
+  bool is_freed;           /* by its owner, while there is a run */
   struct clevis_error death;
   struct heard_luks *list;
 };
@@ -48,14 +61,12 @@ struct vault_key {
   int fd;                  /* where it was read, or -1 */
   off_t start;             /* in it */
   bool chomped;
-  struct vault_luks *from; /* whose keyslot it opens, if it was recovered */
-};
+  bool is_freed;           /* by its owner, while there is a run */
 
-enum vault_answers {
-  ANSWERS_OF_SERVERS,
-  ANSWERS_OF_KEYDIR,
-  ANSWERS_COLLECTED,       /* there are none, requests are collected */
-  ANSWERS_OF_FILE,
+  /* If it was recovered: from the keyslot of which device, and how. */
+  struct vault_luks *from;
+  struct policy *policy;
+  enum vault_answers answers;
 };
 
 struct vault {
@@ -64,6 +75,8 @@ struct vault {
   struct channel ch;
   struct wall wall;
   bool ended;              /* for good */
+  struct vault_run *run;   /* that has begun and not ended, or NULL */
+  bool is_busy;            /* it takes no commands now */
   struct vault_luks *headers;
   struct vault_key *keys;
   enum vault_answers answers;
@@ -74,8 +87,8 @@ struct vault {
   bool failed;             /* it was the end of a command: see it */
 };
 
-/* Make sure that there is a vault; one that takes the place of another is told
- * all that the other knew.
+/* Make sure that there is a vault that takes commands; one that takes the
+ * place of another is told all that the other knew.
  */
 extern int vault_ready (struct vault *v, struct clevis_error *err);
 
@@ -108,12 +121,24 @@ extern const struct message *vault_command (struct vault *v,
                                             const char *device,
                                             struct clevis_error *err);
 
-/* Tell a new vault what an earlier one knew. */
-extern int vault_luks_renew (struct vault_luks *luks,
-                             struct clevis_error *err);
-extern int vault_key_renew (struct vault_key *key, struct clevis_error *err);
+/* A run has ended: free what owners have freed meanwhile. */
+extern void vault_run_ended (struct vault *v);
+
+/* Tell a new vault what an earlier one knew.  vault_luks_renew and
+ * vault_key_renew say nothing of what this one cannot have for another reason
+ * than that it died.
+ */
+extern void vault_luks_renew (struct vault_luks *luks);
+extern void vault_key_renew (struct vault_key *key);
 extern int vault_answers_renew (struct vault *v, struct clevis_error *err);
 extern void vault_answers_clear (struct vault *v);
+
+/* Make sure that there is a vault that has this key. */
+extern int vault_key_ready (struct vault_key *key, struct clevis_error *err);
+
+/* Recover a key again that went with a vault (vault-run.c). */
+extern int vault_key_recover (struct vault_key *key,
+                              struct clevis_error *err);
 
 /* A key that the vault has under this number. */
 extern struct vault_key *vault_key_new (struct vault *v, uint32_t id,

@@ -18,11 +18,6 @@
 #include "exchange/preflight.h"
 #include "vault/vault-private.h"
 
-/* By how much a vault may be late before it is given up: it ends an exchange at
- * the deadline, but not on a machine that has no time for it.
- */
-#define GRACE 20.0              /* seconds */
-
 /* A device of a run. */
 struct part {
   struct vault_luks *luks;
@@ -36,10 +31,10 @@ enum phase { IDLE, RUNNING, ENDED };
 
 struct vault_run {
   struct vault *v;
-  const struct policy *policy;
+  struct policy *policy;
   bool is_preflight, probe;
   struct part *parts;
-  size_t nr_parts, nr_own; /* those of the caller come first */
+  size_t nr_parts;         /* those of the caller come first */
   bool alone;              /* a vault has died: one at a time */
   size_t first, nr;        /* what is running */
   enum phase phase;
@@ -58,7 +53,7 @@ new_run (struct vault *v, const struct policy *policy,
     return NULL;
   }
   run->v = v;
-  run->policy = policy;
+  run->policy = policy_hold (policy);
   return run;
 }
 
@@ -91,11 +86,14 @@ vault_run_free (struct vault_run *run)
     return;
   if (run->phase == RUNNING)
     vault_died (run->v, NULL, NULL);
+  if (run->v->run == run)
+    vault_run_ended (run->v);
   vault_ask_free (run->va);
   for (i = 0; i < run->nr_parts; ++i) {
     heard_outcome_clear (&run->parts[i].outcome);
     vault_key_free (run->parts[i].key);
   }
+  policy_free (run->policy);
   free (run->parts);
   free (run);
 }
@@ -120,10 +118,7 @@ int
 vault_run_add (struct vault_run *run, struct vault_luks *luks,
                struct clevis_error *err)
 {
-  if (add_part (run, luks, NULL, err) == -1)
-    return -1;
-  run->nr_own = run->nr_parts;
-  return 0;
+  return add_part (run, luks, NULL, err);
 }
 
 /* A device at which a vault has died fails; the others go on. */
@@ -142,8 +137,6 @@ fail_part (struct part *part, const struct clevis_error *err)
     return -1;
   o->errors[0] = empty;
   clevis_error_copy (&o->errors[0], err);
-  if (o->errors[0].device == NULL)
-    o->errors[0].device = strdup (part->luks->device);
   o->nr_errors = 1;
   return 0;
 }
@@ -197,7 +190,7 @@ choose (struct vault_run *run)
   run->first = 0;
   while (run->first < run->nr_parts && run->parts[run->first].is_done)
     run->first++;
-  run->nr = run->alone ? 1 : run->nr_own;
+  run->nr = run->alone ? 1 : run->nr_parts - run->first;
   return run->first < run->nr_parts;
 }
 
@@ -259,6 +252,7 @@ begin (struct vault_run *run, struct clevis_error *err)
     return vault_died (run->v, NULL, err);
   run->start = clock_now ();
   run->phase = RUNNING;
+  run->v->is_busy = true;
   return 0;
 }
 
@@ -277,6 +271,8 @@ keep_key (struct vault_run *run, struct part *part, struct clevis_error *err)
   if (part->key == NULL)
     return -1;
   part->key->from = part->luks;
+  part->key->policy = policy_hold (run->policy);
+  part->key->answers = run->v->answers;
   return 0;
 }
 
@@ -310,6 +306,14 @@ collect (struct vault_run *run, struct clevis_error *err)
   return command (run, MESSAGE_RUN_FREE, 0, 0, err);
 }
 
+/* By an exchange as it was; not by servers where they were not asked. */
+static bool
+can_recover (const struct vault_key *key)
+{
+  return !key->is_freed && key->from && !key->from->is_freed &&
+    !key->from->is_fatal && key->policy && key->answers == key->v->answers;
+}
+
 /* What was recovered before, and went with the vault, is recovered again; not
  * that of a preflight, which recovers nothing.
  */
@@ -320,7 +324,7 @@ add_lost (struct vault_run *run, struct clevis_error *err)
   size_t i;
 
   for (key = run->v->keys; key && !run->is_preflight; key = key->next) {
-    if (key->id > 0 || key->from == NULL || key->from->is_fatal)
+    if (key->id > 0 || !can_recover (key))
       continue;
     for (i = 0; i < run->nr_parts && run->parts[i].lost != key &&
            run->parts[i].key != key; ++i)
@@ -332,8 +336,8 @@ add_lost (struct vault_run *run, struct clevis_error *err)
   return 0;
 }
 
-/* What is not done begins anew, and so does what had a key, which went with the
- * vault.
+/* What is not done begins anew, and so does what had a key, or a request that
+ * was collected, which went with the vault.
  */
 static void
 forget_outcomes (struct vault_run *run)
@@ -343,7 +347,8 @@ forget_outcomes (struct vault_run *run)
 
   for (i = 0; i < run->nr_parts; ++i) {
     part = &run->parts[i];
-    if (part->is_done && part->outcome.key == 0)
+    if (part->is_done && part->outcome.key == 0 &&
+        run->v->answers != ANSWERS_COLLECTED)
       continue;
     vault_key_free (part->key);
     part->key = NULL;
@@ -364,7 +369,9 @@ go_on (struct vault_run *run, const struct clevis_error *why,
     part = &run->parts[run->first];
     part->luks->is_fatal = true;
     clevis_error_copy (&part->luks->death, why);
-    if (fail (run, part, why, err) == -1)
+    if (part->luks->death.device == NULL)
+      part->luks->death.device = strdup (part->luks->device);
+    if (fail (run, part, &part->luks->death, err) == -1)
       return -1;
   }
   run->alone = true;
@@ -377,7 +384,8 @@ static bool
 is_late (const struct vault_run *run)
 {
   return clock_now () - run->start >
-    policy_get_settings (run->policy)->deadline / 1000.0 + GRACE;
+    policy_get_settings (run->policy)->deadline / 1000.0 +
+    vault_patience.grace;
 }
 
 /* Returns 1 if there is more to do, 0 if not, -1 on an error, which may be
@@ -399,6 +407,7 @@ step (struct vault_run *run, int ms, struct clevis_error *err)
   if (r == 1)
     return 1;
   run->phase = IDLE;
+  run->v->is_busy = false;
   vault_ask_free (run->va);
   run->va = NULL;
   if (vault_finish (run->v, NULL, err) == NULL)
@@ -414,13 +423,21 @@ vault_run_step (struct vault_run *run, int ms, struct clevis_error *err)
 
   if (run->phase == ENDED)
     return 0;
+  if (run->v->ended)
+    return vault_ready (run->v, err);
+  if (run->v->run && run->v->run != run)
+    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                             _("the vault is in an exchange"));
+  run->v->run = run;
   r = step (run, ms, &why);
   if (r == -1 && run->v->pid == 0 && !run->v->ended)
     r = go_on (run, &why, err);
   else if (r == -1)
     clevis_error_copy (err, &why);
-  if (r == 0)
+  if (r == 0) {
     run->phase = ENDED;
+    vault_run_ended (run->v);
+  }
   clevis_error_clear (&why);
   return r;
 }
@@ -438,4 +455,35 @@ vault_run_take_key (struct vault_run *run, size_t i)
 
   run->parts[i].key = NULL;
   return key;
+}
+
+/* One that cannot be had is told by its death, or by why no server answers. */
+int
+vault_key_recover (struct vault_key *key, struct clevis_error *err)
+{
+  struct vault_run *run;
+  int r;
+
+  if (!can_recover (key)) {
+    if (key->from->is_fatal)
+      clevis_error_copy (err, &key->from->death);
+    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                             _("the key was lost with the vault that had "
+                               "it"));
+  }
+  run = vault_exchange_new (key->v, key->policy, err);
+  if (run == NULL)
+    return -1;
+  run->alone = true;
+  r = add_part (run, key->from, key, err);
+  while (r != -1 && (r = vault_run_step (run, 1000, err)) == 1)
+    ;
+  if (r == 0 && key->id == 0) {
+    if (run->parts[0].outcome.nr_errors > 0)
+      clevis_error_copy (err, &run->parts[0].outcome.errors[0]);
+    r = clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                          _("the key could not be recovered again"));
+  }
+  vault_run_free (run);
+  return r;
 }

@@ -18,6 +18,10 @@
 #include "vault/inside.h"
 #include "vault/vault-private.h"
 
+struct vault_patience vault_patience = {
+  .answer = 180, .point = 20, .grace = 20,
+};
+
 static int
 start (struct vault *v, struct clevis_error *err)
 {
@@ -62,6 +66,7 @@ vault_end (struct vault *v)
   if (v == NULL || v->ended)
     return;
   v->ended = true;
+  v->run = NULL;
   channel_close (&v->ch);
   if (v->pid > 0)
     nursery_end (v->nursery, v->pid);
@@ -106,6 +111,7 @@ vault_died (struct vault *v, const char *device, struct clevis_error *err)
   if (v->pid > 0)
     status = nursery_end (v->nursery, v->pid);
   v->pid = 0;
+  v->is_busy = false;
   forget_numbers (v);
   if (WIFSIGNALED (status) && WTERMSIG (status) != SIGKILL)
     clevis_error_set (err, CLEVIS_ERR_SYSTEM,
@@ -124,21 +130,21 @@ vault_died (struct vault *v, const char *device, struct clevis_error *err)
   return -1;
 }
 
-/* A header that ends each vault is left out; the others are told anew. */
-static int
-renew_all (struct vault *v, struct clevis_error *err)
+/* A header that ends each vault is left out; the others are told anew, as long
+ * as there is a vault.
+ */
+static void
+renew_all (struct vault *v)
 {
   struct vault_luks *luks;
   struct vault_key *key;
 
-  for (luks = v->headers; luks; luks = luks->next)
-    if (!luks->is_fatal && luks->id == 0 &&
-        vault_luks_renew (luks, err) == -1)
-      return -1;
-  for (key = v->keys; key; key = key->next)
-    if (key->id == 0 && vault_key_renew (key, err) == -1)
-      return -1;
-  return vault_answers_renew (v, err);
+  for (luks = v->headers; luks && v->pid != 0; luks = luks->next)
+    if (!luks->is_fatal && !luks->is_freed && luks->id == 0)
+      vault_luks_renew (luks);
+  for (key = v->keys; key && v->pid != 0; key = key->next)
+    if (!key->is_freed && key->id == 0)
+      vault_key_renew (key);
 }
 
 int
@@ -147,23 +153,40 @@ vault_ready (struct vault *v, struct clevis_error *err)
   if (v->ended)
     return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
                              _("the vault has been ended"));
-  /* Each turn that fails by the death of a vault finds one more header that is
-   * fatal.
+  if (v->is_busy)
+    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                             _("the vault is in an exchange"));
+  /* Each turn that fails by the death of a vault finds one more header or key
+   * that is fatal.
    */
   while (v->pid == 0) {
-    struct clevis_error why = CLEVIS_ERROR_INIT;
-    int r;
-
     if (start (v, err) == -1)
       return -1;
-    r = renew_all (v, &why);
-    if (r == -1 && v->pid != 0)
-      clevis_error_copy (err, &why);
-    clevis_error_clear (&why);
-    if (r == -1 && v->pid != 0)
-      return -1;
+    renew_all (v);
+    /* One without them would have servers asked. */
+    if (v->pid != 0 && vault_answers_renew (v, err) == -1)
+      return vault_died (v, NULL, NULL);
   }
   return 0;
+}
+
+void
+vault_run_ended (struct vault *v)
+{
+  struct vault_luks *luks, *next_luks;
+  struct vault_key *key, *next_key;
+
+  v->run = NULL;
+  for (key = v->keys; key; key = next_key) {
+    next_key = key->next;
+    if (key->is_freed)
+      vault_key_free (key);
+  }
+  for (luks = v->headers; luks; luks = next_luks) {
+    next_luks = luks->next;
+    if (luks->is_freed)
+      vault_luks_free (luks);
+  }
 }
 
 int
@@ -171,7 +194,7 @@ vault_send (struct vault *v, const struct message *m, const int *fds,
             size_t nr_fds)
 {
   v->failed = false;
-  return channel_send (&v->ch, m, fds, nr_fds, ANSWER_MS);
+  return channel_send (&v->ch, m, fds, nr_fds, vault_patience.answer * 1000);
 }
 
 const struct message *
@@ -184,7 +207,7 @@ vault_next (void *opaque)
   if (v->failed)
     return NULL;
   do
-    r = channel_recv (&v->ch, &v->heard, &fds, ANSWER_MS);
+    r = channel_recv (&v->ch, &v->heard, &fds, vault_patience.answer * 1000);
   while (r == -1 && errno == EINTR);
   if (r == 1 && v->heard.tag != MESSAGE_DONE &&
       v->heard.tag != MESSAGE_FAILED)

@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static const int allowed[] = {
   SCMP_SYS (close_range), SCMP_SYS (dup), SCMP_SYS (eventfd2),
   SCMP_SYS (exit),
   SCMP_SYS (exit_group), SCMP_SYS (faccessat), SCMP_SYS (faccessat2),
-  SCMP_SYS (fallocate), SCMP_SYS (fcntl), SCMP_SYS (fdatasync),
+  SCMP_SYS (fallocate), SCMP_SYS (fdatasync),
   SCMP_SYS (fstat), SCMP_SYS (fsync), SCMP_SYS (ftruncate), SCMP_SYS (futex),
   SCMP_SYS (getcpu), SCMP_SYS (getegid), SCMP_SYS (geteuid), SCMP_SYS (getgid),
   SCMP_SYS (getpid), SCMP_SYS (getppid), SCMP_SYS (getpriority),
@@ -68,7 +69,7 @@ static const int allowed[] = {
   SCMP_SYS (rt_sigpending), SCMP_SYS (rt_sigprocmask),
   SCMP_SYS (rt_sigreturn), SCMP_SYS (rt_sigtimedwait),
   SCMP_SYS (sched_getaffinity), SCMP_SYS (sched_yield), SCMP_SYS (sendmsg),
-  SCMP_SYS (set_robust_list), SCMP_SYS (setpriority), SCMP_SYS (sigaltstack),
+  SCMP_SYS (set_robust_list), SCMP_SYS (sigaltstack),
   SCMP_SYS (stat), SCMP_SYS (statx), SCMP_SYS (sysinfo), SCMP_SYS (time),
   SCMP_SYS (uname), SCMP_SYS (write), SCMP_SYS (writev),
 };
@@ -107,10 +108,34 @@ allow_threads (scmp_filter_ctx filter)
   return r;
 }
 
-/* Of what libc and libcryptsetup call for more than one thing, the part that is
- * about this process alone: to end it (abort), to ask for a limit, to name a
- * thread.  A descriptor may be that of a terminal, to which nothing is to be
- * typed, so there is no ioctl: it says what a file would.
+/* What fcntl may do: nothing by which a descriptor sends signals when
+ * something comes (F_SETOWN, F_SETSIG), since those go to any process of the
+ * user.
+ */
+static const int allowed_fcntl[] = {
+  F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS,
+  F_GET_SEALS,
+};
+
+static int
+allow_fcntl (scmp_filter_ctx filter)
+{
+  size_t i;
+  int r = 0;
+
+  for (i = 0; i < sizeof allowed_fcntl / sizeof allowed_fcntl[0] && r == 0;
+       ++i)
+    r = checked (seccomp_rule_add (
+          filter, SCMP_ACT_ALLOW, SCMP_SYS (fcntl), 1,
+          SCMP_A1_32 (SCMP_CMP_EQ, (uint32_t) allowed_fcntl[i])));
+  return r;
+}
+
+/* Of what libc and libcryptsetup call for more than one thing, the part that
+ * is about this process alone: to end it (abort), to ask for a limit, to name
+ * a thread, to run before others.  A descriptor may be that of a terminal, to
+ * which nothing is to be typed, so there is no ioctl: it says what a file
+ * would.
  */
 static int
 allow_parts (scmp_filter_ctx filter)
@@ -127,6 +152,11 @@ allow_parts (scmp_filter_ctx filter)
     r = checked (seccomp_rule_add (
           filter, SCMP_ACT_ALLOW, SCMP_SYS (prctl), 1,
           SCMP_A0_32 (SCMP_CMP_EQ, PR_SET_NAME)));
+  if (r == 0)
+    r = checked (seccomp_rule_add (
+          filter, SCMP_ACT_ALLOW, SCMP_SYS (setpriority), 2,
+          SCMP_A0_32 (SCMP_CMP_EQ, PRIO_PROCESS),
+          SCMP_A1_32 (SCMP_CMP_EQ, 0)));
   if (r == 0)
     r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOTTY),
                                    SCMP_SYS (ioctl), 0));
@@ -150,6 +180,8 @@ close_system_calls (void)
   r = allow_all (filter);
   if (r == 0)
     r = allow_threads (filter);
+  if (r == 0)
+    r = allow_fcntl (filter);
   if (r == 0)
     r = allow_parts (filter);
   if (r == 0)
