@@ -30,7 +30,9 @@ let check_vault () =
       (f_"this kernel has no seccomp filters, so a disk that takes the reader \
           of its header over could reach more than itself");
   if not files then
-    Messages.debug "this kernel has no Landlock: system calls are the wall"
+    Messages.warning
+      (f_"this kernel has no Landlock, so a disk that takes the reader of its \
+          header over could open files")
 
 let check_locked_memory () =
   if (Clevis.memory ()).was_short then

@@ -107,6 +107,8 @@ main (int argc, char *argv[])
 
   if (vault == NULL)
     error (EXIT_FAILURE, 0, "%s", err.message);
+  if (secret_init () == -1)
+    error (EXIT_FAILURE, 0, "no locked memory");
   policy = policy_new ();
   while ((c = getopt (argc, argv, "a:t:v")) != -1)
     switch (c) {

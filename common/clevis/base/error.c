@@ -116,12 +116,16 @@ write_server (FILE *fp, const struct clevis_error *err)
       fprintf (fp, " (%s ", _("asked as"));
       escape_write (fp, err->mapped);
     }
-    if (err->address)
-      fprintf (fp, "%s%s", err->mapped ? ", " : " (", err->address);
+    if (err->address) {
+      fputs (err->mapped ? ", " : " (", fp);
+      escape_write (fp, err->address);
+    }
     fputs (err->mapped || err->address ? "): " : ": ", fp);
   }
-  else if (err->address)
-    fprintf (fp, "%s: ", err->address);
+  else if (err->address) {
+    escape_write (fp, err->address);
+    fputs (": ", fp);
+  }
 }
 
 char *

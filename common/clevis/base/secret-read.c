@@ -46,17 +46,6 @@ make_room (struct secret **key, size_t len, struct clevis_error *err)
   return 0;
 }
 
-static ssize_t
-read_some (int fd, void *buf, size_t len)
-{
-  ssize_t r;
-
-  do
-    r = read (fd, buf, len);
-  while (r == -1 && errno == EINTR);
-  return r;
-}
-
 struct secret *
 secret_read (int fd, struct clevis_error *err)
 {
@@ -68,7 +57,7 @@ secret_read (int fd, struct clevis_error *err)
   do {
     if (make_room (&key, len, err) == -1)
       return NULL;
-    r = read_some (fd, key->data + len, key->len - len);
+    r = read (fd, key->data + len, key->len - len);
     if (r == -1) {
       clevis_error_errno (err, errno, "read");
       return NULL;
@@ -94,7 +83,7 @@ secret_read_line (int fd, bool *is_end, struct clevis_error *err)
   for (;;) {
     if (make_room (&key, len, err) == -1)
       return NULL;
-    r = read_some (fd, key->data + len, 1);
+    r = read (fd, key->data + len, 1);
     if (r == -1) {
       clevis_error_errno (err, errno, "read");
       return NULL;
@@ -121,10 +110,9 @@ secret_write (const struct secret *s, int fd, struct clevis_error *err)
 
   while (written < s->len) {
     r = write (fd, s->data + written, s->len - written);
-    if (r == -1 && errno != EINTR)
+    if (r == -1)
       return clevis_error_errno (err, errno, "write");
-    if (r > 0)
-      written += r;
+    written += r;
   }
   return 0;
 }

@@ -2,6 +2,7 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
  * Secrets from and to descriptors: key files, terminals, pipes, memory files.
+ * A signal that is caught ends each with EINTR: it asks the program to end.
  */
 
 #ifndef CLEVIS_SECRET_READ_H

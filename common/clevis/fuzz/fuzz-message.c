@@ -250,6 +250,7 @@ try_questions (struct stream *s)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   struct vault *v = calloc (1, sizeof *v);
+  const struct vault_ask_what what = { .policy = policy, .nr_devices = 2 };
   struct vault_ask *va;
   int fds[2], i, r = 1;
   size_t size;
@@ -262,7 +263,7 @@ try_questions (struct stream *s)
               MSG_DONTWAIT) == -1)
       break;
   }
-  va = vault_ask_new (v, policy, 2, &err);
+  va = vault_ask_new (v, &what, &err);
   fuzz_assert (va != NULL);
   for (i = 0; i < 20 && r == 1; ++i)
     r = vault_ask_step (va, 1, &err);

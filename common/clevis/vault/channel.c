@@ -41,6 +41,7 @@ channel_init (struct channel *ch, int fd)
   ch->fd = fd;
   ch->first = NULL;
   ch->last = &ch->first;
+  ch->takes_no_fds = false;
   ch->bytes = 0;
 }
 
@@ -154,7 +155,7 @@ recv_now (struct channel *ch, struct message *m, struct message_fds *fds)
   }
   nr_fds = take_fds (&msg, fds);
   if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
-      message_is_valid (m, r, nr_fds))
+      message_is_valid (m, r, nr_fds) && (nr_fds == 0 || !ch->takes_no_fds))
     return 1;
   message_fds_close (fds);
   errno = EPROTO;

@@ -19,6 +19,7 @@
 struct channel {
   int fd;                  /* a socket (SOCK_SEQPACKET), owned */
   struct waiting *first, **last; /* that have come and were not taken */
+  bool takes_no_fds;       /* what comes with a descriptor is not valid */
   size_t bytes;            /* of these */
 };
 

@@ -195,6 +195,24 @@ keep_only (int way, int told)
   return 0;
 }
 
+/* What the vault need not know: its environment may have passwords of proxies.
+ * Messages are translated, and temporary files are named.
+ */
+static void
+forget_environment (void)
+{
+  static const char *const kept[] = { "LANG", "LC_", "TZ=", "TMPDIR=" };
+  size_t i, j;
+
+  for (i = 0; environ && environ[i]; ++i) {
+    for (j = 0; j < sizeof kept / sizeof kept[0]; ++j)
+      if (strncmp (environ[i], kept[j], strlen (kept[j])) == 0)
+        break;
+    if (j == sizeof kept / sizeof kept[0])
+      explicit_bzero (environ[i], strlen (environ[i]));
+  }
+}
+
 /* Messages are large, and pins and JSON nest. */
 #define STACK_SIZE (2 * 1024 * 1024)
 
@@ -206,7 +224,11 @@ static void *
 do_work (void *opaque)
 {
   const struct work *work = opaque;
+  sigset_t none;
 
+  /* There are no others that signals are for. */
+  sigemptyset (&none);
+  pthread_sigmask (SIG_SETMASK, &none, NULL);
   work->fn (WAY_FD, NULL);
   return NULL;
 }
@@ -232,6 +254,7 @@ be_vault (nursery_work_fn work, bool walled)
   int r;
 
   prctl (PR_SET_NAME, "nbde-vault");
+  forget_environment ();
   r = secret_init ();
   report.wall.memory = r == 0;
   errno = ENOMEM;

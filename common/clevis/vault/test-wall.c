@@ -748,7 +748,7 @@ test_status (void **state)
   for (i = 0; i < 2; ++i) {
     assert_status (f.pid, "Seccomp", "2");
     assert_status (f.pid, "NoNewPrivs", "1");
-    assert_status (f.pid, "Threads", "1");
+    assert_status (f.pid, "Threads", "2");
     assert_status (f.pid, "Name", "nbde-vault");
     assert_few_capabilities (f.pid);
     if (i == 0) {

@@ -339,6 +339,8 @@ main (int argc, char *argv[])
   o.vault = vault_new (true, &err);
   if (o.vault == NULL)
     die (&err);
+  if (secret_init () == -1)
+    error (EXIT_FAILURE, ENOMEM, "unlock-file");
   o.policy = policy_new ();
   if (o.policy == NULL)
     error (EXIT_FAILURE, ENOMEM, "unlock-file");

@@ -38,14 +38,15 @@ struct vault_ask {
   struct vault *v;
   struct asker *servers;
   size_t nr_devices;
+  bool is_preflight, probe;
   struct errand **errands; /* by their number */
   uint32_t nr_errands;
   bool is_lost;            /* the vault has to be given up */
 };
 
 struct vault_ask *
-vault_ask_new (struct vault *v, const struct policy *policy,
-               size_t nr_devices, struct clevis_error *err)
+vault_ask_new (struct vault *v, const struct vault_ask_what *what,
+               struct clevis_error *err)
 {
   struct vault_ask *va = calloc (1, sizeof *va);
 
@@ -54,8 +55,10 @@ vault_ask_new (struct vault *v, const struct policy *policy,
     return NULL;
   }
   va->v = v;
-  va->nr_devices = nr_devices;
-  va->servers = servers_new (policy, err);
+  va->nr_devices = what->nr_devices;
+  va->is_preflight = what->is_preflight;
+  va->probe = what->probe;
+  va->servers = servers_new (what->policy, err);
   if (va->servers == NULL) {
     free (va);
     return NULL;
@@ -93,7 +96,7 @@ vault_ask_free (struct vault_ask *va)
 static void
 send_message (struct vault_ask *va, const struct message *m)
 {
-  if (vault_send (va->v, m, NULL, 0) == -1)
+  if (!va->is_lost && vault_send (va->v, m, NULL, 0) == -1)
     va->is_lost = true;
 }
 
@@ -175,8 +178,8 @@ recv_until (struct vault_ask *va, struct message *m, double until)
   return r;
 }
 
-/* Wait for the point of this question.  Returns 0, or -1 and why, or the vault is
- * lost.
+/* Wait for the point of this question.  Returns 0, or -1 and why, or the
+ * vault is lost.
  */
 static int
 hear_point (struct vault_ask *va, uint32_t id, struct message *m,
@@ -298,6 +301,18 @@ find (struct vault_ask *va, uint32_t id)
   return id < va->nr_errands ? va->errands[id] : NULL;
 }
 
+/* Does this kind of run ask that?  Where the user has the answers, nobody is
+ * asked.
+ */
+static bool
+may_ask (const struct vault_ask *va, uint8_t what)
+{
+  if (!va->is_preflight)
+    return what == ASK_RECOVERY && va->v->answers == ANSWERS_OF_SERVERS;
+  return va->v->answers != ANSWERS_OF_KEYDIR &&
+    (what == ASK_ADVERTISEMENT || va->probe);
+}
+
 static int
 ask (struct vault_ask *va, const struct message *m, struct clevis_error *err)
 {
@@ -307,7 +322,8 @@ ask (struct vault_ask *va, const struct message *m, struct clevis_error *err)
   };
   struct errand *e;
 
-  if (m->ask.device >= va->nr_devices || make_room (va, m->id) == -1) {
+  if (m->ask.device >= va->nr_devices || !may_ask (va, m->ask.what) ||
+      make_room (va, m->id) == -1) {
     va->is_lost = true;
     return 0;
   }

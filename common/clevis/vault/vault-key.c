@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,42 +107,27 @@ vault_key_read (struct vault *v, int fd, struct clevis_error *err)
   return key;
 }
 
-/* As long as the user takes; a signal ends it only by the end of the program.
+/* The line is read here: a terminal can be written to, too, and what is typed
+ * later is no affair of the vault.
  */
 struct vault_key *
 vault_key_read_line (struct vault *v, int fd, bool *is_end,
                      struct clevis_error *err)
 {
-  struct message_fds fds;
-  struct message m;
-  int r;
+  CLEANUP_SECRET struct secret *line = secret_read_line (fd, is_end, err);
+  CLEANUP_CLOSE int memory = -1;
+  int64_t id;
 
-  *is_end = false;
-  if (vault_ready (v, err) == -1)
+  if (line == NULL || vault_ready (v, err) == -1)
     return NULL;
-  message_init (&m, MESSAGE_KEY_READ_LINE, 0);
-  if (vault_send (v, &m, &fd, 1) == -1) {
-    vault_died (v, NULL, err);
+  memory = memfd_create ("key", MFD_CLOEXEC);
+  if (memory == -1 || secret_write (line, memory, err) == -1 ||
+      lseek (memory, 0, SEEK_SET) == -1) {
+    clevis_error_errno (err, errno, "memfd_create");
     return NULL;
   }
-  r = channel_recv (&v->ch, &v->heard, &fds, -1);
-  if (r != 1) {
-    const int code = errno;
-
-    /* The vault still reads. */
-    if (r == -1 && code == EINTR)
-      clevis_error_errno (err, code, "read");
-    vault_died (v, NULL, err);
-    return NULL;
-  }
-  if (v->heard.tag == MESSAGE_DONE && v->heard.plain.other > 0)
-    return vault_key_new (v, v->heard.plain.other, err);
-  *is_end = v->heard.tag == MESSAGE_DONE;
-  if (v->heard.tag == MESSAGE_FAILED)
-    message_to_error (&v->heard, err);
-  else if (!*is_end)
-    vault_died (v, NULL, err);
-  return NULL;
+  id = read_from (v, MESSAGE_KEY_READ, memory, err);
+  return id > 0 ? vault_key_new (v, id, err) : NULL;
 }
 
 /* What came from a file is read once more; what was recovered is recovered once
@@ -216,19 +202,16 @@ vault_key_length (struct vault_key *key, size_t *len,
   return done ? 0 : -1;
 }
 
+/* Looked at here, since a key file is written by what this says. */
 int
 vault_key_has_byte (struct vault_key *key, unsigned char byte, bool *has,
                     struct clevis_error *err)
 {
-  const struct message *done;
-  struct message m;
+  CLEANUP_SECRET struct secret *lent = vault_key_lend (key, err);
 
-  message_init (&m, MESSAGE_KEY_HAS_BYTE, 0);
-  m.plain.a = byte;
-  done = command (key, &m, -1, err);
-  if (done)
-    *has = done->plain.a;
-  return done ? 0 : -1;
+  if (lent)
+    *has = memchr (lent->data, byte, lent->len) != NULL;
+  return lent ? 0 : -1;
 }
 
 int
@@ -250,30 +233,38 @@ vault_key_equal (struct vault_key *a, struct vault_key *b, bool *equal,
   return done ? 0 : -1;
 }
 
-int
-vault_key_write (struct vault_key *key, int fd, bool base64,
-                 struct clevis_error *err)
-{
-  struct message m;
-
-  message_init (&m, base64 ? MESSAGE_KEY_BASE64 : MESSAGE_KEY_WRITE, 0);
-  return command (key, &m, fd, err) ? 0 : -1;
-}
-
+/* What a vault has written to a memory file; nobody else has it, and it is
+ * never given a descriptor of the user's: what a taken-over vault did with
+ * that would be in the user's file, or on the terminal.
+ */
 struct secret *
 vault_key_lend (struct vault_key *key, struct clevis_error *err)
 {
   CLEANUP_CLOSE int fd = memfd_create ("key", MFD_CLOEXEC);
+  struct message m;
 
   if (fd == -1) {
     clevis_error_errno (err, errno, "memfd_create");
     return NULL;
   }
-  if (vault_key_write (key, fd, false, err) == -1)
+  message_init (&m, MESSAGE_KEY_WRITE, 0);
+  if (command (key, &m, fd, err) == NULL)
     return NULL;
   if (lseek (fd, 0, SEEK_SET) == -1) {
     clevis_error_errno (err, errno, "lseek");
     return NULL;
   }
   return secret_read (fd, err);
+}
+
+int
+vault_key_write (struct vault_key *key, int fd, bool base64,
+                 struct clevis_error *err)
+{
+  CLEANUP_SECRET struct secret *lent = vault_key_lend (key, err);
+
+  if (lent == NULL)
+    return -1;
+  return base64 ? secret_write_base64 (lent, fd, err)
+    : secret_write (lent, fd, err);
 }

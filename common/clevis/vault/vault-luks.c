@@ -317,7 +317,7 @@ vault_changes_free (struct vault_change *changes, int n)
 
 /* The extents of the quick header, without their bytes. */
 static int
-hear_extents (struct vault *v, struct vault_change *changes)
+hear_extents (struct vault *v, uint64_t size, struct vault_change *changes)
 {
   const struct message *m;
   int n = 0;
@@ -325,7 +325,9 @@ hear_extents (struct vault *v, struct vault_change *changes)
   while ((m = vault_next (v)) != NULL) {
     if (m->tag != MESSAGE_EXTENT || n == LUKS_QUICK_EXTENTS ||
         m->plain.a < 0 || m->plain.b < 0 ||
-        m->plain.b > (int64_t) BOUND_EXTENT)
+        m->plain.b > (int64_t) BOUND_EXTENT ||
+        (uint64_t) m->plain.a + m->plain.b > size ||
+        (uint64_t) m->plain.a > FETCHED_MAX)
       return -1;
     changes[n].extent.offset = m->plain.a;
     changes[n++].extent.length = m->plain.b;
@@ -344,7 +346,8 @@ hear_bytes (struct vault *v, struct vault_change *change)
   if (change->bytes == NULL)
     return -1;
   while ((m = vault_next (v)) != NULL) {
-    if (m->tag != MESSAGE_LUKS_DATA || m->data.len > length - len)
+    if (m->tag != MESSAGE_LUKS_DATA || m->data.len == 0 ||
+        m->data.len > length - len)
       return -1;
     memcpy (change->bytes + len, m->data.bytes, m->data.len);
     len += m->data.len;
@@ -387,7 +390,7 @@ vault_luks_quicken (struct vault_luks *luks, struct vault_key *key,
   m.plain.other = key->id;
   m.plain.a = keyslot;
   n = vault_send (luks->v, &m, NULL, 0) == 0
-    ? hear_extents (luks->v, *changes) : -1;
+    ? hear_extents (luks->v, luks->size, *changes) : -1;
   r = end_answer (luks, n, err);
   for (i = 0; r == 0 && i < n; ++i) {
     message_init (&m, MESSAGE_LUKS_READ, luks->id);

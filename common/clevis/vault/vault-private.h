@@ -146,9 +146,13 @@ extern struct vault_key *vault_key_new (struct vault *v, uint32_t id,
 
 /* Asks servers for the vault (vault-ask.c). */
 struct vault_ask;
+struct vault_ask_what {
+  const struct policy *policy;
+  size_t nr_devices;
+  bool is_preflight, probe;
+};
 extern struct vault_ask *vault_ask_new (struct vault *v,
-                                        const struct policy *policy,
-                                        size_t nr_devices,
+                                        const struct vault_ask_what *what,
                                         struct clevis_error *err);
 extern void vault_ask_free (struct vault_ask *va);
 

@@ -227,6 +227,10 @@ begin (struct vault_run *run, struct clevis_error *err)
 {
   const long deadline = policy_get_settings (run->policy)->deadline;
   struct part *part;
+  struct vault_ask_what what = {
+    .policy = run->policy, .is_preflight = run->is_preflight,
+    .probe = run->probe,
+  };
   struct message m;
   size_t n = 0;
 
@@ -244,7 +248,8 @@ begin (struct vault_run *run, struct clevis_error *err)
     n++;
   }
   vault_ask_free (run->va);
-  run->va = vault_ask_new (run->v, run->policy, n, err);
+  what.nr_devices = n;
+  run->va = vault_ask_new (run->v, &what, err);
   if (run->va == NULL)
     return -1;
   message_init (&m, MESSAGE_RUN, 0);

@@ -32,6 +32,7 @@ start (struct vault *v, struct clevis_error *err)
     return -1;
   }
   channel_init (&v->ch, fd);
+  v->ch.takes_no_fds = true;
   return 0;
 }
 

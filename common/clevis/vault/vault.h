@@ -120,8 +120,10 @@ extern int vault_key_equal (struct vault_key *a, struct vault_key *b,
 extern int vault_key_write (struct vault_key *key, int fd, bool base64,
                             struct clevis_error *err);
 
-/* The key itself, for guestfs_cryptsetup_open and nothing else: it crosses in a
- * memory file.  The caller frees it.
+/* The key itself, for the moment in which it is given to libguestfs or
+ * written to a file: it crosses in a memory file, since a vault is never
+ * given a descriptor of the user's to write to.  For this the program needs
+ * secret_init. The caller frees it.
  */
 extern struct secret *vault_key_lend (struct vault_key *key,
                                       struct clevis_error *err);

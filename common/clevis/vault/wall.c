@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,9 @@
  */
 #define CPU_LIMIT (24 * 60 * 60)        /* seconds */
 
+/* A memory file: the copy of a header, which has 136 MiB at most. */
+#define FILE_LIMIT (256 * MIB)
+
 /* Rights of Landlock that headers of Linux 5.13 do not name. */
 #define ACCESS_REFER (1ull << 13)
 #define ACCESS_TRUNCATE (1ull << 14)
@@ -61,7 +65,7 @@ static const int allowed[] = {
   SCMP_SYS (memfd_create), SCMP_SYS (mlock), SCMP_SYS (mlock2),
   SCMP_SYS (mmap), SCMP_SYS (mprotect), SCMP_SYS (mremap), SCMP_SYS (munlock),
   SCMP_SYS (munmap), SCMP_SYS (nanosleep), SCMP_SYS (newfstatat),
-  SCMP_SYS (open), SCMP_SYS (openat), SCMP_SYS (poll), SCMP_SYS (ppoll),
+  SCMP_SYS (poll), SCMP_SYS (ppoll),
   SCMP_SYS (pread64), SCMP_SYS (preadv), SCMP_SYS (pwrite64),
   SCMP_SYS (pwritev), SCMP_SYS (read), SCMP_SYS (readlink),
   SCMP_SYS (readlinkat), SCMP_SYS (readv), SCMP_SYS (recvmsg),
@@ -105,6 +109,30 @@ allow_threads (scmp_filter_ctx filter)
   if (r == 0)
     r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS),
                                    SCMP_SYS (clone3), 0));
+  return r;
+}
+
+/* A memory file is opened for reading or writing; nothing is made or cut by it,
+ * also where Landlock does not know of that (O_TRUNC before its version 3, and
+ * access mode 3, which asks for no right).
+ */
+static int
+allow_open (scmp_filter_ctx filter)
+{
+  static const scmp_datum_t mask = O_ACCMODE | O_CREAT | O_TRUNC | O_PATH;
+  static const scmp_datum_t modes[] = { O_RDONLY, O_WRONLY, O_RDWR };
+  size_t i;
+  int r = 0;
+
+  for (i = 0; i < 3 && r == 0; ++i) {
+    r = checked (seccomp_rule_add (
+          filter, SCMP_ACT_ALLOW, SCMP_SYS (openat), 1,
+          SCMP_A2 (SCMP_CMP_MASKED_EQ, mask, modes[i])));
+    if (r == 0)
+      r = checked (seccomp_rule_add (
+            filter, SCMP_ACT_ALLOW, SCMP_SYS (open), 1,
+            SCMP_A1 (SCMP_CMP_MASKED_EQ, mask, modes[i])));
+  }
   return r;
 }
 
@@ -183,6 +211,8 @@ close_system_calls (void)
   if (r == 0)
     r = allow_fcntl (filter);
   if (r == 0)
+    r = allow_open (filter);
+  if (r == 0)
     r = allow_parts (filter);
   if (r == 0)
     r = seccomp_load (filter);
@@ -240,6 +270,8 @@ set_limits (void)
   limit (RLIMIT_AS, MEMORY_LIMIT);
 #endif
   limit (RLIMIT_CPU, CPU_LIMIT);
+  limit (RLIMIT_FSIZE, FILE_LIMIT);
+  signal (SIGXFSZ, SIG_IGN);
   limit (RLIMIT_CORE, 0);
 }
 
