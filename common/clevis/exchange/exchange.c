@@ -23,7 +23,7 @@
 #include "luks/verify.h"
 
 /* Seconds that a step starts pins before it listens to servers. */
-#define START_SECONDS 0.0005
+#define START_SECONDS 0.0002
 
 struct bound_device;
 

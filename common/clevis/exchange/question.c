@@ -471,7 +471,7 @@ send_question (struct question *q)
 }
 
 /* Seconds that a step asks new questions before it listens. */
-#define ASK_SECONDS 0.0002
+#define ASK_SECONDS 0.0001
 
 /* Ask new questions, or answer them.  Telling a waiter can end other
  * questions, and ask some.  Returns true if a question has ended at once, so

@@ -28,7 +28,7 @@
 /* Requests that are sent in one step.  To blind a question and to begin a
  * transfer takes a third of a millisecond.
  */
-#define AT_ONCE 4
+#define AT_ONCE 2
 
 /* A server, by scheme, host and port, and how much it has to do. */
 struct server {

@@ -23,7 +23,7 @@
 /* Seconds that a step looks at what is new before it listens to servers: a disk
  * can name thousands, and others are to be heard meanwhile.
  */
-#define ADMIT_SECONDS 0.0002
+#define ADMIT_SECONDS 0.0001
 
 /* A device that wants to have something asked, and was not looked at yet. */
 struct entry {
