@@ -77,13 +77,14 @@ sed -n 's/^| `\([a-z_]*\)` |.*/\1/p' "$top_srcdir/docs/json.md" |
   sort -u > rows
 same fields rows 'the fields of the schema' 'those of docs/json.md'
 
-recipes=$top_srcdir/nbde/virt-nbde-unlock-recipes.pod
-podchecker -warnings -warnings "$pod" "$recipes" > podchecker.log 2>&1 ||
+pages=("$top_srcdir"/nbde/*.pod)
+[ ${#pages[@]} -ge 4 ] || fail 'where are the pages of section 7?'
+podchecker -warnings -warnings "${pages[@]}" > podchecker.log 2>&1 ||
   fail "podchecker: $(cat podchecker.log)"
 ! grep -q WARNING podchecker.log || fail "podchecker: $(cat podchecker.log)"
 
 # Commands in documents, with the lines that continue them.
-documents=("$top_srcdir"/README.md "$top_srcdir"/docs/*.md "$pod" "$recipes")
+documents=("$top_srcdir"/README.md "$top_srcdir"/docs/*.md "${pages[@]}")
 sed -e ':a' -e '/\\$/N; s/\\\n *//; ta' "${documents[@]}" |
   grep -E '^ *(\$ )?(sudo )?(\./run )?virt-nbde-unlock ' |
   sed 's/ \(|\|--\) .*//' |

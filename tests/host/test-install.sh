@@ -26,6 +26,8 @@ root=$TMPDIR/root/usr
 for file in \
   bin/virt-nbde-unlock \
   share/man/man1/virt-nbde-unlock.1 \
+  share/man/man7/virt-nbde-unlock-mount.7 \
+  share/man/man7/virt-nbde-unlock-offline.7 \
   share/man/man7/virt-nbde-unlock-recipes.7 \
   share/bash-completion/completions/virt-nbde-unlock \
   share/locale/de/LC_MESSAGES/virt-nbde-unlock.mo \
