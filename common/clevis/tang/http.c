@@ -137,8 +137,8 @@ open_socket (void *opaque, curlsocktype purpose, struct curl_sockaddr *addr)
 }
 
 /* curl is about to send a request on a connection that it has just made or has
- * made for somebody else.  That one may have been a server that the user named,
- * of which this disk must not profit.
+ * made for somebody else.  That may be one to a server that the user named, which
+ * a disk must not reuse.
  */
 static int
 check_connection (void *opaque, char *primary, char *local, int primary_port,
