@@ -17,13 +17,14 @@ CLEANFILES = *~
 
 # How to compile against libclevis.a, and what to link with it.
 CLEVIS_CFLAGS = \
-	-I$(top_srcdir)/common/clevis \
+	-iquote $(top_srcdir)/common/clevis \
 	$(LIBCRYPTSETUP_CFLAGS) \
 	$(LUKSMETA_CFLAGS) \
 	$(JOSE_CFLAGS) \
 	$(JANSSON_CFLAGS) \
 	$(LIBCURL_CFLAGS) \
-	$(LIBCRYPTO_CFLAGS)
+	$(LIBCRYPTO_CFLAGS) \
+	$(LIBSECCOMP_CFLAGS)
 
 CLEVIS_LIBS = \
 	$(LIBCRYPTSETUP_LIBS) \
@@ -32,4 +33,5 @@ CLEVIS_LIBS = \
 	$(JANSSON_LIBS) \
 	$(LIBCURL_LIBS) \
 	$(LIBCRYPTO_LIBS) \
+	$(LIBSECCOMP_LIBS) \
 	$(PTHREAD_LIBS)

@@ -5,10 +5,14 @@
 # common-rules.mk by a Makefile.am that sets
 #
 #   ocaml_modules   modules of this folder in dependency order, without
-#                   suffix; each has a .ml and a .mli
+#                   suffix; each has a .ml and a .mli.  Those of a folder
+#                   below this one are named with it: guest/types
 #   ocaml_tests     modules that are a test program each: a .ml, no .mli
 #   ocaml_helpers   the same for programs that shell tests run
 #   ocaml_dirs      other folders whose modules are used, from the top
+#   ocaml_folders   folders below this one, if there are any
+#   uses_FOLDER     those of them whose modules FOLDER may use; uses_main is
+#                   for the modules of this folder itself
 #   ocaml_link      what a program here is linked with, in order: libraries
 #                   and modules (.cmxa, .cmx), then C libraries (.a)
 #   ocaml_cclibs    the system's libraries that these need
@@ -23,7 +27,12 @@ OCAML_FLAGS = \
 	$(OCAML_WARNINGS) \
 	-g -bin-annot -safe-string -strict-sequence -strict-formats
 
-OCAML_INCLUDES = $(ocaml_dirs:%=-I $(top_builddir)/%) -I .
+# The folders whose modules the module that is made may use.
+ocaml_seen = $(@D) $(uses_$(patsubst .,main,$(@D)))
+
+OCAML_INCLUDES = \
+	$(ocaml_dirs:%=-I $(top_builddir)/%) \
+	$(foreach folder,$(ocaml_seen),-I $(folder))
 
 OCAML_COMPILE = \
 	$(OCAMLFIND) ocamlopt $(OCAML_FLAGS) $(OCAML_PACKAGES) \
@@ -64,27 +73,34 @@ AM_TESTS_ENVIRONMENT = \
 	export top_srcdir top_builddir;
 LOG_COMPILER = $(top_srcdir)/tests/run-test
 
+ocaml_sources = \
+	$(ocaml_modules:%=%.ml) \
+	$(ocaml_modules:%=%.mli) \
+	$(ocaml_tests:%=%.ml) \
+	$(ocaml_helpers:%=%.ml)
+
 # ocamldep names source files by the paths that it is given.  Where this
-# fails, "-include" is silent, so the rules above ask for it, too.
-.depend: $(ocaml_modules:%=%.ml) $(ocaml_modules:%=%.mli) \
-	$(ocaml_tests:%=%.ml) $(ocaml_helpers:%=%.ml)
+# fails, "-include" is silent, so the rules above ask for it, too.  It is made
+# anew when the lists of modules have changed.
+.depend: Makefile $(ocaml_sources)
+	$(AM_V_at)$(MKDIR_P) . $(ocaml_folders)
 	$(AM_V_GEN)$(OCAMLFIND) ocamldep -native -one-line \
-	  $(ocaml_dirs:%=-I $(abs_top_srcdir)/%) -I $(abs_srcdir) \
-	  $(patsubst %,$(abs_srcdir)/%,$(notdir $^)) | \
+	  $(ocaml_dirs:%=-I $(abs_top_srcdir)/%) \
+	  $(patsubst %/.,%,$(addprefix -I $(abs_srcdir)/,. $(ocaml_folders))) \
+	  $(ocaml_sources:%=$(abs_srcdir)/%) | \
 	  $(SED) -e 's,$(abs_srcdir)/,,g' \
 	         -e 's,$(abs_top_srcdir)/,$(top_builddir)/,g' > $@-t
 	$(AM_V_at)mv $@-t $@
 
 -include .depend
 
-EXTRA_DIST = \
-	$(ocaml_modules:%=%.ml) \
-	$(ocaml_modules:%=%.mli) \
-	$(ocaml_tests:%=%.ml) \
-	$(ocaml_helpers:%=%.ml)
+EXTRA_DIST = $(ocaml_sources)
+
+ocaml_made = *.cmi *.cmo *.cmx *.cmxa *.cmt *.cmti *.a *.o
 
 CLEANFILES += \
 	$(ocaml_tests) \
 	$(ocaml_helpers) \
-	*.cmi *.cmo *.cmx *.cmxa *.cmt *.cmti *.a *.o \
+	$(ocaml_made) \
+	$(foreach folder,$(ocaml_folders),$(ocaml_made:%=$(folder)/%)) \
 	.depend .depend-t

@@ -18,14 +18,24 @@ let set_messages (c : Cmdline.t) =
     machine_readable = Option.map Messages.open_output c.machine_readable;
   }
 
-let lock_memory () =
-  if not (Clevis.init ()) then
+(* It is being made while files of the user are looked at. *)
+let check_vault () =
+  let { Clevis.memory; system_calls; files } = Clevis.wall () in
+  if not memory then
     Messages.warning
       (f_"memory cannot be locked (see ulimit -l), so keys may reach the swap \
-          space")
+          space");
+  if not system_calls then
+    Messages.warning
+      (f_"this kernel has no seccomp filters, so a disk that takes the reader \
+          of its header over could reach more than itself");
+  if not files then
+    Messages.warning
+      (f_"this kernel has no Landlock, so a disk that takes the reader of its \
+          header over could open files")
 
 let check_locked_memory () =
-  if Clevis.memory_was_short () then
+  if (Clevis.memory ()).was_short then
     Messages.warning
       (f_"too little memory can be locked (see ulimit -l), so keys may have \
           reached the swap space")
@@ -40,63 +50,46 @@ let depth (c : Cmdline.t) =
   else Unlock.Look
 
 let plan (c : Cmdline.t) policy =
-  let { Guest_options.selectors; headers; exchange; _ } = c.guest in
-  List.iter (fun (_, file) -> Appliance.check_file file) headers;
-  { Unlock.depth = depth c; policy; exchange;
-    headers = Discover.headers headers;
-    keys = Keys.load selectors (Guest_options.ask c.guest);
+  let { Guest_options.selectors; headers; place; _ } = c.guest in
+  List.iter (fun (_, file) -> Drives.check_file file) headers;
+  { Unlock.depth = depth c; policy; place;
+    headers = Headers.make ~detached:headers;
+    given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
 
 let print_error (message, hint) =
   Messages.error "%s" message;
   Option.iter (Messages.hint "%s") hint
 
-(* A fault of ours. *)
-exception Keys_left of int
-
-(* One line for whatever went wrong, and what to try. *)
-let describe = function
-  | Uri.Error message | Keys.Error message | Sys_error message -> message, None
-  | Appliance.Error { message; hint } | Servers.Error { message; hint }
-  | Keyfile.Error { message; hint } -> message, hint
-  | Clevis.Error { line; hint; _ } -> line, hint
-  | Guestfs.Error message ->
-     sprintf (f_"libguestfs: %s") (Guestfs_error.line message), None
-  | Unix.Unix_error (code, call, argument) ->
-     sprintf "%s %s: %s" call argument (Unix.error_message code), None
-  | Keys_left bytes ->
-     sprintf (f_"internal error: %d bytes of keys were not released") bytes, None
-  | Out_of_memory -> s_"out of memory", None
-  | e -> sprintf (f_"internal error: %s") (Printexc.to_string e), None
-
 (* What is known of the disk is reported whatever goes wrong afterwards: the
  * error is part of it.  The other steps are done as far as they can be.
  *)
-let attempt (found : Document.t) ~otherwise step =
+let attempt (found : Json_document.t) ~otherwise step =
   try step found
   with e when Signals.received () = None ->
-    let error = describe e in
+    let error = Error_text.of_exn e in
     print_error error;
     otherwise, { found with errors = found.errors @ [error];
                             status = if found.status = 0 then 1
                                      else found.status }
 
-let export policy (found : Document.t) ~replace { Servers.exchanged; state } =
+let export policy (found : Json_document.t) ~replace files =
+  let { Servers.carried; state } = files in
   let { Export.lines; errors; status } = Export.collect policy found.findings in
   List.iter print_error errors;
   attempt { found with errors; status } ~otherwise:[] (fun found ->
     let n = Clevis.Policy.nr_requests policy in
     if n > 0 then
-      Clevis.Policy.write_requests policy ~requests:exchanged ~state ~replace;
+      Export.write policy ~replace ~requests:carried ~state;
     lines, { found with requests = Some n })
 
 (* What the actions that ask servers and unlock nothing have found. *)
-let ask (c : Cmdline.t) policy (found : Document.t) =
-  match c.servers.exchange with
+let ask (c : Cmdline.t) policy (found : Json_document.t) =
+  match c.servers.way with
   | Collect { files; replace } -> export policy found ~replace files
   | Online | Replies _ when c.preflight ->
      let preflight = Preflight.run ~probe:c.probe policy found.findings in
-     Preflight.lines preflight,
+     Preflight_text.lines preflight,
      { found with preflight = Some preflight;
                   status = Preflight.exit_status preflight }
   | Online | Replies _ -> [], found
@@ -106,24 +99,23 @@ let wanted (c : Cmdline.t) =
     applications = c.applications; icon = c.icon }
 
 (* What was asked for, separated by empty lines. *)
-let print_texts (c : Cmdline.t) { Document.findings; inspection; _ } asked =
+let print_texts (c : Cmdline.t) (found : Json_document.t) asked =
+  let { Json_document.findings; inspection; _ } = found in
   let outputs = List.concat [
     if c.list then [Listing.lines findings] else [];
     [asked];
     if c.check then [Report.check_lines findings] else [];
     match inspection with
-    | Some inspection -> [Inspect.lines inspection findings]
+    | Some inspection -> [Inspect_text.lines inspection findings]
     | None -> [];
   ] in
-  let print i lines =
-    if i > 0 then print_newline ();
-    List.iter print_endline lines in
-  List.iteri print (List.filter (fun lines -> lines <> []) outputs)
+  List.iter print_endline
+    (Lines.blocks (List.filter (fun lines -> lines <> []) outputs))
 
 (* Among messages in JSON it is one line, as they are. *)
 let print_document (c : Cmdline.t) document =
   let indent = c.machine_readable <> Some Messages.Stdout in
-  print_endline (Json.to_string ~indent (Document.json document))
+  print_endline (Json.to_string ~indent (Json_document.json document))
 
 let print_failures findings =
   let errors =
@@ -133,7 +125,7 @@ let print_failures findings =
   List.iter (Messages.info "%s") (Report.unbound findings);
   errors
 
-let inspect (c : Cmdline.t) g (found : Document.t) =
+let inspect (c : Cmdline.t) g (found : Json_document.t) =
   let inspection =
     if c.inspect then
       Some (Inspect.gather g found.findings (wanted c)
@@ -141,17 +133,17 @@ let inspect (c : Cmdline.t) g (found : Document.t) =
     else None in
   (), { found with inspection }
 
-let write_keys (c : Cmdline.t) (found : Document.t) =
+let write_keys (c : Cmdline.t) (found : Json_document.t) =
   Option.iter (fun target ->
     Timing.step Output (fun () ->
-      Keyfile.write target (Keyfile.entries found.findings))) c.output_keys;
+      Keyfile.write target (Key_format.entries found.findings))) c.output_keys;
   (), found
 
-let forget (c : Cmdline.t) (found : Document.t) =
+let forget (c : Cmdline.t) (found : Json_document.t) =
   if found.status = 0 then Servers.forget c.servers;
   (), found
 
-let prepare (c : Cmdline.t) (found : Document.t) =
+let prepare (c : Cmdline.t) (found : Json_document.t) =
   match c.run with
   | Some command when found.status = 0 ->
      Some (Handover.prepare command found.findings), found
@@ -166,13 +158,13 @@ let mount session g found =
 (* All that asks, opens and prints. *)
 let work (c : Cmdline.t) (plan : Unlock.plan) g =
   let finally () =
-    Keys.release_held plan.keys;
-    Discover.release plan.headers in
+    Given_keys.release_held plan.given_keys;
+    Headers.release plan.headers in
   Fun.protect ~finally (fun () ->
     let findings = Unlock.run g plan in
     check_locked_memory ();
     let found =
-      { Document.actions = Cmdline.actions c; findings; preflight = None;
+      { Json_document.actions = Cmdline.actions c; findings; preflight = None;
         inspection = None; requests = None; errors = [];
         status = Report.exit_status findings } in
     let asked, found = attempt found ~otherwise:[] (ask c plan.policy) in
@@ -185,7 +177,7 @@ let work (c : Cmdline.t) (plan : Unlock.plan) g =
     let handover, found = attempt found ~otherwise:None (prepare c) in
     found, handover)
 
-let report (c : Cmdline.t) (found : Document.t) =
+let report (c : Cmdline.t) (found : Json_document.t) =
   (match c.output_format with
    | Text -> ()
    | Json -> print_document c found
@@ -196,34 +188,15 @@ let report (c : Cmdline.t) (found : Document.t) =
   found.status
 
 (* Of the user and of servers; those of devices are released by then. *)
-let release ({ keys; policy; _ } : Unlock.plan) =
-  Keys.release keys;
+let release ({ given_keys; policy; _ } : Unlock.plan) =
+  Given_keys.release given_keys;
   Clevis.Policy.release policy
-
-(* A keyslot that is still being tried, for a device that is given up, has the
- * key in its memory.  It cannot be ended, but it costs no more than a device may.
- *)
-let rec wait_for_verification () =
-  if Clevis.Exchange.is_left () then (
-    Signals.check ();
-    Unix.sleepf 0.05;
-    wait_for_verification ()
-  )
-
-(* Is not one key left?  It is a fault of ours if there is. *)
-let check_released () =
-  let bytes = Clevis.memory_used () in
-  if bytes > 0 then raise (Keys_left bytes)
-
-let finish_with_keys () =
-  wait_for_verification ();
-  check_released ()
 
 (* The keys are wiped before the guest can be looked into. *)
 let serve (c : Cmdline.t) session plan g =
   let found, _ = work c plan g in
   release plan;
-  finish_with_keys ();
+  No_keys.from_now_on ();
   let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
@@ -235,12 +208,12 @@ let serve (c : Cmdline.t) session plan g =
  *)
 let hand_over (c : Cmdline.t) (found, handover) =
   let status = report c found in
-  finish_with_keys ();
+  No_keys.from_now_on ();
   Option.fold ~none:status ~some:Handover.run handover
 
 (* Launch, and do what is to be done with the appliance. *)
 let unlock (c : Cmdline.t) janitor ~lasting f =
-  lock_memory ();
+  Clevis.init ();
   let policy = Servers.policy c.servers in
   let finally () = Clevis.Policy.release policy in
   Fun.protect ~finally (fun () ->
@@ -250,6 +223,7 @@ let unlock (c : Cmdline.t) janitor ~lasting f =
     Appliance.check_guest c.appliance guest;
     let plan = plan c policy in
     Unlock.check_plan plan;
+    check_vault ();
     Fun.protect ~finally:(fun () -> release plan) (fun () ->
       Appliance.with_launched ~janitor ~lasting c.appliance guest (f plan)))
 
@@ -276,17 +250,7 @@ let explain = function
   | Options.Error error ->
      Messages.error "%s" (Options.error_message error);
      eprintf "%s\n%!" usage_advice
-  | e -> print_error (describe e)
-
-(* What C does at exit would take libraries away from a key derivation that is
- * still under way.
- *)
-let quit status =
-  if Clevis.Exchange.is_left () then (
-    Stdlib.do_at_exit ();
-    Unix._exit status
-  )
-  else exit status
+  | e -> print_error (Error_text.of_exn e)
 
 let main () =
   Process.open_standard_files ();
@@ -298,22 +262,18 @@ let main () =
         | Print text -> print_string text; 0
         | Run c -> run c in
       flush stdout;
-      (* The end of the process is the end of what is left, too. *)
-      if not (Clevis.Exchange.is_left ()) then check_released ();
+      No_keys.from_now_on ();
       status
     with
     | Signals.Interrupted signal -> Signals.note signal; 1
-    | Handover.Error { message; status } ->
-       Messages.error "%s" message;
-       status
     | e ->
        if Signals.received () = None then explain e;
-       1 in
+       Failure.status e in
   match Signals.received () with
-  | Some signal when Background.is_back () -> quit (128 + signal)
+  | Some signal when Background.is_back () -> exit (128 + signal)
   | Some signal ->
      Messages.error (f_"interrupted");
      Signals.die signal
-  | None -> quit status
+  | None -> exit status
 
 let () = main ()

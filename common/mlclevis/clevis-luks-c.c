@@ -11,10 +11,9 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
-#include "luks-quick.h"
 
 struct header {
-  struct luks *luks;
+  struct vault_luks *luks;
   bool ready;
 };
 
@@ -23,7 +22,7 @@ struct header {
 static void
 finalize_luks (value luksv)
 {
-  luks_free (Header_val (luksv)->luks);
+  vault_luks_free (Header_val (luksv)->luks);
 }
 
 static struct custom_operations luks_operations = {
@@ -37,7 +36,7 @@ static struct custom_operations luks_operations = {
 };
 
 /* NULL after it was released. */
-static struct luks *
+static struct vault_luks *
 get_luks (value luksv)
 {
   if (Header_val (luksv)->luks == NULL)
@@ -51,15 +50,15 @@ extern value nbde_luks_release (value luksv);
 value
 nbde_luks_release (value luksv)
 {
-  luks_free (Header_val (luksv)->luks);
+  vault_luks_free (Header_val (luksv)->luks);
   Header_val (luksv)->luks = NULL;
   return Val_unit;
 }
 
-struct luks *
+struct vault_luks *
 stub_get_ready_luks (value luksv)
 {
-  struct luks *luks = get_luks (luksv);
+  struct vault_luks *luks = get_luks (luksv);
 
   if (!Header_val (luksv)->ready)
     caml_invalid_argument ("Clevis.Luks: the header was not loaded");
@@ -73,13 +72,16 @@ nbde_luks_create (value devicev, value sizev)
 {
   CAMLparam2 (devicev, sizev);
   CAMLlocal1 (luksv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
 
   luksv = caml_alloc_custom (&luks_operations, sizeof (struct header), 0, 1);
   Header_val (luksv)->ready = false;
-  Header_val (luksv)->luks = luks_new (String_val (devicev),
-                                       Int64_val (sizev));
+  Header_val (luksv)->luks = NULL;
+  Header_val (luksv)->luks = vault_luks_new (stub_vault (),
+                                             String_val (devicev),
+                                             Int64_val (sizev), &err);
   if (Header_val (luksv)->luks == NULL)
-    caml_raise_out_of_memory ();
+    stub_raise_error (&err);
   CAMLreturn (luksv);
 }
 
@@ -101,13 +103,13 @@ value
 nbde_luks_next (value luksv)
 {
   CAMLparam1 (luksv);
-  struct luks *luks = get_luks (luksv);
+  struct vault_luks *luks = get_luks (luksv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
   struct luks_extent ext = { 0, 0 };
   enum luks_state state;
 
   caml_enter_blocking_section ();
-  state = luks_next (luks, &ext, &err);
+  state = vault_luks_next (luks, &ext, &err);
   caml_leave_blocking_section ();
 
   switch (state) {
@@ -126,24 +128,22 @@ nbde_luks_next (value luksv)
 
 extern value nbde_luks_supply (value luksv, value offsetv, value datav);
 
-/* luks_supply copies the bytes into memory at once, so they need not be
- * copied here.
- */
+/* The bytes are copied at once, so they need not be copied here. */
 value
 nbde_luks_supply (value luksv, value offsetv, value datav)
 {
   CAMLparam3 (luksv, offsetv, datav);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (luks_supply (get_luks (luksv), Int64_val (offsetv),
-                   String_val (datav), caml_string_length (datav),
-                   &err) == -1)
+  if (vault_luks_supply (get_luks (luksv), Int64_val (offsetv),
+                         String_val (datav), caml_string_length (datav),
+                         &err) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }
 
 static value
-copy_keyslot (const struct luks_keyslot *k)
+copy_keyslot (const struct heard_keyslot *k)
 {
   CAMLparam0 ();
   CAMLlocal1 (slotv);
@@ -163,7 +163,7 @@ copy_keyslot (const struct luks_keyslot *k)
 }
 
 static value
-copy_params (const struct pin *pin)
+copy_params (const struct heard_pin *pin)
 {
   CAMLparam0 ();
   CAMLlocal2 (paramsv, pairv);
@@ -179,9 +179,9 @@ copy_params (const struct pin *pin)
   CAMLreturn (paramsv);
 }
 
-/* The depth of a tree is limited by pin_parse. */
+/* The depth of a tree is limited by what is heard of it. */
 static value
-copy_pin (const struct pin *pin)
+copy_pin (const struct heard_pin *pin)
 {
   CAMLparam0 ();
   CAMLlocal4 (pinv, childrenv, childv, unusablev);
@@ -189,11 +189,11 @@ copy_pin (const struct pin *pin)
 
   childrenv = Val_emptylist;
   for (i = pin->nr_children; i > 0; --i) {
-    childv = copy_pin (pin->children[i - 1]);
+    childv = copy_pin (&pin->children[i - 1]);
     childrenv = stub_cons (childv, childrenv);
   }
   unusablev = Val_none;
-  if (pin->state == PIN_FAILED)
+  if (pin->has_failed)
     unusablev = caml_alloc_some (stub_copy_error (&pin->error));
 
   pinv = caml_alloc (11, 0);
@@ -212,7 +212,7 @@ copy_pin (const struct pin *pin)
 }
 
 static value
-copy_slot_numbers (const struct luks_token *t)
+copy_slot_numbers (const struct heard_token *t)
 {
   CAMLparam0 ();
   CAMLlocal1 (slotsv);
@@ -225,27 +225,20 @@ copy_slot_numbers (const struct luks_token *t)
 }
 
 static value
-copy_token (const struct luks_token *t)
+copy_token (const struct heard_token *t)
 {
   CAMLparam0 ();
   CAMLlocal3 (tokenv, pinv, brokenv);
-  struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct pin *pin;
 
   pinv = brokenv = Val_none;
-  if (t->jwe != NULL) {
-    pin = pin_parse (t->jwe, &err);
-    if (pin != NULL)
-      pinv = caml_alloc_some (copy_pin (pin));
-    else
-      brokenv = caml_alloc_some (stub_copy_error (&err));
-    pin_free (pin);
-    clevis_error_clear (&err);
-  }
+  if (t->has_pin)
+    pinv = caml_alloc_some (copy_pin (&t->pin));
+  if (t->is_broken)
+    brokenv = caml_alloc_some (stub_copy_error (&t->error));
 
   tokenv = caml_alloc (6, 0);
   Store_field (tokenv, 0, Val_int (t->id));
-  Store_field (tokenv, 1, stub_copy_string (t->type));
+  Store_field (tokenv, 1, stub_copy_string (t->kind));
   Store_field (tokenv, 2, copy_slot_numbers (t));
   Store_field (tokenv, 3, pinv);
   Store_field (tokenv, 4, stub_copy_string_option (t->stale));
@@ -254,85 +247,93 @@ copy_token (const struct luks_token *t)
 }
 
 static value
-copy_keyslots (const struct luks *luks)
+copy_keyslots (const struct heard_luks *heard)
 {
   CAMLparam0 ();
   CAMLlocal2 (slotsv, slotv);
-  const struct luks_keyslot *keyslots;
-  size_t nr, i;
+  size_t i;
 
-  keyslots = luks_keyslots (luks, &nr);
   slotsv = Val_emptylist;
-  for (i = nr; i > 0; --i) {
-    slotv = copy_keyslot (&keyslots[i - 1]);
+  for (i = heard->nr_keyslots; i > 0; --i) {
+    slotv = copy_keyslot (&heard->keyslots[i - 1]);
     slotsv = stub_cons (slotv, slotsv);
   }
   CAMLreturn (slotsv);
 }
 
 static value
-copy_tokens (const struct luks *luks)
+copy_tokens (const struct heard_luks *heard)
 {
   CAMLparam0 ();
   CAMLlocal2 (tokensv, tokenv);
-  const struct luks_token *tokens;
-  size_t nr, i;
+  size_t i;
 
-  tokens = luks_tokens (luks, &nr);
   tokensv = Val_emptylist;
-  for (i = nr; i > 0; --i) {
-    tokenv = copy_token (&tokens[i - 1]);
+  for (i = heard->nr_tokens; i > 0; --i) {
+    tokenv = copy_token (&heard->tokens[i - 1]);
     tokensv = stub_cons (tokenv, tokensv);
   }
   CAMLreturn (tokensv);
 }
 
+static const struct heard_luks *
+list (value luksv)
+{
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  const struct heard_luks *heard =
+    vault_luks_list (stub_get_ready_luks (luksv), &err);
+
+  if (heard == NULL)
+    stub_raise_error (&err);
+  return heard;
+}
+
 extern value nbde_luks_info (value luksv);
-extern value nbde_luks_is_quick (value luksv);
 
 value
 nbde_luks_info (value luksv)
 {
   CAMLparam1 (luksv);
   CAMLlocal1 (infov);
-  const struct luks *luks = stub_get_ready_luks (luksv);
-  const struct luks_info *info = luks_info (luks);
+  const struct heard_luks *heard = list (luksv);
 
   infov = caml_alloc (10, 0);
-  Store_field (infov, 0, Val_int (info->version));
-  Store_field (infov, 1, stub_copy_string (info->uuid));
-  Store_field (infov, 2, stub_copy_string (info->label));
-  Store_field (infov, 3, stub_copy_string (info->cipher));
-  Store_field (infov, 4, Val_int (info->key_size));
-  Store_field (infov, 5, Val_int (info->sector_size));
-  Store_field (infov, 6, caml_copy_int64 (info->payload_offset));
-  Store_field (infov, 7, stub_copy_string_option (info->note));
-  Store_field (infov, 8, copy_keyslots (luks));
-  Store_field (infov, 9, copy_tokens (luks));
+  Store_field (infov, 0, Val_int (heard->version));
+  Store_field (infov, 1, stub_copy_string (heard->uuid));
+  Store_field (infov, 2, stub_copy_string (heard->label));
+  Store_field (infov, 3, stub_copy_string (heard->cipher));
+  Store_field (infov, 4, Val_int (heard->key_size));
+  Store_field (infov, 5, Val_int (heard->sector_size));
+  Store_field (infov, 6, caml_copy_int64 (heard->data_offset));
+  Store_field (infov, 7, stub_copy_string_option (heard->note));
+  Store_field (infov, 8, copy_keyslots (heard));
+  Store_field (infov, 9, copy_tokens (heard));
   CAMLreturn (infov);
 }
+
+extern value nbde_luks_is_quick (value luksv);
 
 value
 nbde_luks_is_quick (value luksv)
 {
-  return Val_bool (luks_is_quick (stub_get_ready_luks (luksv)));
+  CAMLparam1 (luksv);
+
+  CAMLreturn (Val_bool (list (luksv)->is_quick));
 }
 
 static value
-copy_changes (struct luks *luks, const struct luks_extent *ext, int n)
+copy_changes (const struct vault_change *changes, int n)
 {
   CAMLparam0 ();
   CAMLlocal3 (changesv, changev, datav);
-  struct clevis_error err = CLEVIS_ERROR_INIT;
   int i;
 
   changesv = Val_emptylist;
   for (i = n - 1; i >= 0; --i) {
-    datav = caml_alloc_string (ext[i].length);
-    if (luks_quick_read (luks, &ext[i], Bytes_val (datav), &err) == -1)
-      stub_raise_error (&err);
+    datav = caml_alloc_initialized_string (changes[i].extent.length,
+                                           (const char *) changes[i].bytes);
     changev = caml_alloc (2, 0);
-    Store_field (changev, 0, caml_copy_int64 (ext[i].offset));
+    Store_field (changev, 0, caml_copy_int64 (changes[i].extent.offset));
     Store_field (changev, 1, datav);
     changesv = stub_cons (changev, changesv);
   }
@@ -345,18 +346,21 @@ value
 nbde_luks_quicken (value luksv, value keyv, value keyslotv)
 {
   CAMLparam3 (luksv, keyv, keyslotv);
-  struct luks *luks = stub_get_ready_luks (luksv);
-  const struct secret *key = stub_get_key (keyv);
+  CAMLlocal1 (changesv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
+  struct vault_key *key = stub_get_key (keyv);
   const int keyslot = Int_val (keyslotv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct luks_extent ext[LUKS_QUICK_EXTENTS];
+  struct vault_change *changes;
   int n;
 
   caml_enter_blocking_section ();
-  n = luks_quick (luks, keyslot, key, ext, &err);
+  n = vault_luks_quicken (luks, key, keyslot, &changes, &err);
   caml_leave_blocking_section ();
 
   if (n == -1)
     stub_raise_error (&err);
-  CAMLreturn (copy_changes (luks, ext, n));
+  changesv = copy_changes (changes, n);
+  vault_changes_free (changes, n);
+  CAMLreturn (changesv);
 }

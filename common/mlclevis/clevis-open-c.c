@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * A key for libguestfs: the one place where a key leaves locked memory.
+ * A key for libguestfs: the one moment at which this process has it, and the
+ * one place where a key leaves locked memory.
  */
 
 #include <config.h>
@@ -12,6 +13,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/secret.h"
 #include "clevis-stubs.h"
 
 /* From this version on a Key parameter may say how it is encoded. */
@@ -134,17 +136,20 @@ nbde_key_open_device (value pointerv, value keyv, value readonlyv,
 {
   CAMLparam5 (pointerv, keyv, readonlyv, devicev, mapnamev);
   guestfs_h *g = (guestfs_h *) (intptr_t) Int64_val (pointerv);
-  const struct secret *key = stub_get_key (keyv);
+  struct vault_key *key = stub_get_key (keyv);
   const bool readonly = Bool_val (readonlyv);
   char *device = caml_stat_strdup (String_val (devicev));
   char *mapname = caml_stat_strdup (String_val (mapnamev));
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct secret *copy;
+  struct secret *lent, *copy = NULL;
   int r = -1;
 
   /* The callbacks of libguestfs expect the runtime lock to be released. */
   caml_enter_blocking_section ();
-  copy = key_for_guestfs (g, key, &err);
+  lent = vault_key_lend (key, &err);
+  if (lent != NULL)
+    copy = key_for_guestfs (g, lent, &err);
+  secret_free (lent);
   if (copy != NULL)
     r = open_device (g, (const char *) copy->data, readonly, device, mapname);
   secret_free (copy);

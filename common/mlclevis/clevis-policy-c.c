@@ -11,8 +11,6 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
-#include "keydir.h"
-#include "offline.h"
 
 static void
 finalize_policy (value policyv)
@@ -44,6 +42,8 @@ extern value nbde_policy_release (value policyv);
 value
 nbde_policy_release (value policyv)
 {
+  if (Policy_val (policyv) != NULL)
+    vault_forget_answers (stub_vault (), NULL);
   policy_free (Policy_val (policyv));
   Policy_val (policyv) = NULL;
   return Val_unit;
@@ -191,35 +191,20 @@ nbde_policy_set_text (value policyv, value whichv, value textv)
   CAMLreturn (Val_unit);
 }
 
+/* What answers instead of servers is in the vault: there is one policy. */
+
 extern value nbde_policy_set_keydir (value policyv, value pathv);
 
 value
 nbde_policy_set_keydir (value policyv, value pathv)
 {
   CAMLparam2 (policyv, pathv);
-  struct policy_settings *settings = policy_settings (stub_get_policy (policyv));
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct keydir *keydir = keydir_open (String_val (pathv), &err);
 
-  if (keydir == NULL)
+  stub_get_policy (policyv);
+  if (vault_use_keydir (stub_vault (), String_val (pathv), &err) == -1)
     stub_raise_error (&err);
-  keydir_free (settings->keydir);
-  settings->keydir = keydir;
   CAMLreturn (Val_unit);
-}
-
-/* Requests to be collected, or replies to be used, take the place of what was
- * there before.
- */
-static void
-set_offline (value policyv, struct offline *offline, struct clevis_error *err)
-{
-  struct policy_settings *settings = policy_settings (stub_get_policy (policyv));
-
-  if (offline == NULL)
-    stub_raise_error (err);
-  offline_free (settings->offline);
-  settings->offline = offline;
 }
 
 extern value nbde_policy_collect_requests (value policyv);
@@ -230,7 +215,9 @@ nbde_policy_collect_requests (value policyv)
   CAMLparam1 (policyv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  set_offline (policyv, offline_export (&err), &err);
+  stub_get_policy (policyv);
+  if (vault_collect_requests (stub_vault (), &err) == -1)
+    stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }
 
@@ -243,19 +230,11 @@ nbde_policy_use_replies (value policyv, value statev, value repliesv)
   CAMLparam3 (policyv, statev, repliesv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  set_offline (policyv, offline_import (String_val (statev),
-                                        String_val (repliesv), &err), &err);
+  stub_get_policy (policyv);
+  if (vault_use_replies (stub_vault (), String_val (statev),
+                         String_val (repliesv), &err) == -1)
+    stub_raise_error (&err);
   CAMLreturn (Val_unit);
-}
-
-static struct offline *
-get_collected (value policyv)
-{
-  struct offline *offline = policy_settings (stub_get_policy (policyv))->offline;
-
-  if (offline == NULL || offline_is_import (offline))
-    caml_invalid_argument ("Clevis.Policy: no requests are collected");
-  return offline;
 }
 
 extern value nbde_policy_nr_requests (value policyv);
@@ -264,22 +243,27 @@ value
 nbde_policy_nr_requests (value policyv)
 {
   CAMLparam1 (policyv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  size_t n = 0;
 
-  CAMLreturn (Val_long (offline_count (get_collected (policyv))));
+  stub_get_policy (policyv);
+  if (vault_nr_requests (stub_vault (), &n, &err) == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_long (n));
 }
 
-extern value nbde_policy_write_requests (value policyv, value requestsv,
-                                         value statev, value replacev);
+extern value nbde_policy_dump (value policyv, value statev, value namev,
+                               value fdv);
 
 value
-nbde_policy_write_requests (value policyv, value requestsv, value statev,
-                            value replacev)
+nbde_policy_dump (value policyv, value statev, value namev, value fdv)
 {
-  CAMLparam4 (policyv, requestsv, statev, replacev);
+  CAMLparam4 (policyv, statev, namev, fdv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  if (offline_write (get_collected (policyv), String_val (requestsv),
-                     String_val (statev), Bool_val (replacev), &err) == -1)
+  stub_get_policy (policyv);
+  if (vault_dump_requests (stub_vault (), Int_val (fdv), String_val (namev),
+                           Bool_val (statev), &err) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }

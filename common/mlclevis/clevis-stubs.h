@@ -3,7 +3,7 @@
  *
  * What the stubs of clevis.ml share.  Here OCaml, libguestfs and common/clevis
  * meet, so that no key has to become an OCaml value and the library has to
- * know of neither.
+ * know of neither.  Keys are in the vault, and here are their numbers.
  *
  * Every stub copies what it needs from the OCaml heap, releases the runtime
  * lock around anything that may take long, frees what it has, and raises
@@ -28,12 +28,9 @@
 #include <caml/signals.h>
 #include <caml/unixsupport.h>
 
-#include "clevis-error.h"
-#include "exchange.h"
-#include "luks.h"
-#include "pin.h"
-#include "policy.h"
-#include "secret.h"
+#include "base/clevis-error.h"
+#include "policy/policy.h"
+#include "vault/vault.h"
 
 extern value stub_cons (value headv, value tailv);
 
@@ -56,17 +53,27 @@ extern void stub_raise_error (struct clevis_error *err)
 extern void stub_raise_guestfs_error (guestfs_h *g)
   __attribute__ ((noreturn));
 
+/* Raise Unix.Unix_error if it is about a system call that has failed, else as
+ * stub_raise_error.
+ */
+extern void stub_raise_unix_error (struct clevis_error *err,
+                                   const char *call)
+  __attribute__ ((noreturn));
+
+/* The one vault of the program.  Raises Invalid_argument before Clevis.init. */
+extern struct vault *stub_vault (void);
+
 /* A Key.t: NULL after it was released. */
-#define Key_val(v) (*(struct secret **) Data_custom_val (v))
+#define Key_val(v) (*(struct vault_key **) Data_custom_val (v))
 
 /* An OCaml key that owns nothing yet. */
 extern value stub_alloc_key (void);
 
 /* Raises Invalid_argument if the key was released. */
-extern const struct secret *stub_get_key (value keyv);
+extern struct vault_key *stub_get_key (value keyv);
 
 /* Raises Invalid_argument if the header was not loaded, or was released. */
-extern struct luks *stub_get_ready_luks (value luksv);
+extern struct vault_luks *stub_get_ready_luks (value luksv);
 
 /* Raises Invalid_argument if the policy was released. */
 extern struct policy *stub_get_policy (value policyv);

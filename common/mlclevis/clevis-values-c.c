@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "base/secret.h"
 #include "clevis-stubs.h"
 
 value
@@ -81,6 +82,17 @@ stub_raise_error (struct clevis_error *err)
   CAMLnoreturn;
 }
 
+void __attribute__ ((noreturn))
+stub_raise_unix_error (struct clevis_error *err, const char *call)
+{
+  const int code = err->code == CLEVIS_ERR_SYSTEM ? err->sys_errno : 0;
+
+  if (code == 0)
+    stub_raise_error (err);
+  clevis_error_clear (err);
+  unix_error (code, (char *) call, Nothing);
+}
+
 /* Raise Guestfs.Error with the handle's last error. */
 void __attribute__ ((noreturn))
 stub_raise_guestfs_error (guestfs_h *g)
@@ -117,34 +129,85 @@ unmap_large_blocks (void)
 #endif
 }
 
+static struct vault *vault;
+
+/* What secret_init has returned for this process. */
+static int locked;
+
+struct vault *
+stub_vault (void)
+{
+  if (vault == NULL)
+    caml_invalid_argument ("Clevis: there is no vault");
+  return vault;
+}
+
 extern value nbde_clevis_init (value unitv);
-extern value nbde_clevis_memory_was_short (value unitv);
 
-value
-nbde_clevis_memory_was_short (value unitv)
-{
-  (void) unitv;
-  return Val_bool (secret_was_short ());
-}
-
-extern value nbde_clevis_memory_used (value unitv);
-
-value
-nbde_clevis_memory_used (value unitv)
-{
-  (void) unitv;
-  return Val_long (secret_used ());
-}
-
+/* The vault comes first: it must not have what this process has. */
 value
 nbde_clevis_init (value unitv)
 {
-  int r;
+  CAMLparam1 (unitv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
 
-  (void) unitv;
+  vault_free (vault);
+  vault = vault_new (true, &err);
+  if (vault == NULL)
+    stub_raise_error (&err);
   unmap_large_blocks ();
-  r = secret_init ();
-  if (r == -1)
+  locked = secret_init ();
+  if (locked == -1)
     caml_raise_out_of_memory ();
-  return Val_bool (r == 0);
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_clevis_wall (value unitv);
+
+value
+nbde_clevis_wall (value unitv)
+{
+  CAMLparam1 (unitv);
+  CAMLlocal1 (wallv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  const struct wall *wall = vault_wall (stub_vault (), &err);
+
+  if (wall == NULL)
+    stub_raise_error (&err);
+  wallv = caml_alloc (3, 0);
+  Store_field (wallv, 0, Val_bool (wall->system_calls));
+  Store_field (wallv, 1, Val_bool (wall->files));
+  Store_field (wallv, 2, Val_bool (wall->memory && locked == 0));
+  CAMLreturn (wallv);
+}
+
+extern value nbde_clevis_end (value unitv);
+
+value
+nbde_clevis_end (value unitv)
+{
+  (void) unitv;
+  vault_end (vault);
+  return Val_unit;
+}
+
+extern value nbde_clevis_memory (value unitv);
+
+/* What keys have in the vault and in this process. */
+value
+nbde_clevis_memory (value unitv)
+{
+  CAMLparam1 (unitv);
+  CAMLlocal1 (memoryv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct vault_memory memory = { .used = 0 };
+
+  if (vault && vault_memory (vault, &memory, &err) == -1)
+    stub_raise_error (&err);
+  memoryv = caml_alloc (3, 0);
+  Store_field (memoryv, 0, Val_long (memory.used + secret_used ()));
+  Store_field (memoryv, 1,
+               Val_bool (memory.was_short || secret_was_short ()));
+  Store_field (memoryv, 2, Val_bool (memory.is_busy));
+  CAMLreturn (memoryv);
 }

@@ -43,22 +43,48 @@ let () =
   )
 
 external code_name : code -> string = "nbde_clevis_code_name"
-external init : unit -> bool = "nbde_clevis_init"
+type wall = {
+  system_calls : bool;
+  files : bool;
+  memory : bool;
+}
 
-external memory_was_short : unit -> bool = "nbde_clevis_memory_was_short"
-external memory_used : unit -> int = "nbde_clevis_memory_used"
+external init : unit -> unit = "nbde_clevis_init"
+external wall : unit -> wall = "nbde_clevis_wall"
+external end_vault : unit -> unit = "nbde_clevis_end"
+
+type memory = {
+  used : int;
+  was_short : bool;
+  is_busy : bool;
+}
+
+external memory : unit -> memory = "nbde_clevis_memory"
 
 (* The garbage collector must not take v before this. *)
 let keep_alive v = ignore (Sys.opaque_identity v)
 
+module Memfile = struct
+  external create : unit -> Unix.file_descr = "nbde_memfile_create"
+  external seal : Unix.file_descr -> unit = "nbde_memfile_seal"
+end
+
 module Key = struct
   type t
 
-  external of_string : string -> t = "nbde_key_of_string"
   external read : Unix.file_descr -> t = "nbde_key_read"
   external read_line : Unix.file_descr -> echo:bool -> t option
     = "nbde_key_read_line"
   external chomp : t -> unit = "nbde_key_chomp"
+
+  let of_string text =
+    let fd = Memfile.create () in
+    Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
+      let n = Unix.write_substring fd text 0 (String.length text) in
+      assert (n = String.length text);
+      ignore (Unix.lseek fd 0 Unix.SEEK_SET);
+      read fd)
+
   external release : t -> unit = "nbde_key_release"
   external write : t -> Unix.file_descr -> unit = "nbde_key_write"
   external write_base64 : t -> Unix.file_descr -> unit
@@ -75,15 +101,10 @@ module Key = struct
     keep_alive g
 end
 
-module Memfile = struct
-  external create : unit -> Unix.file_descr = "nbde_memfile_create"
-  external seal : Unix.file_descr -> unit = "nbde_memfile_seal"
-end
-
-module Inside = struct
-  external is_known : unit -> bool = "nbde_inside_is_known"
+module In_appliance = struct
+  external is_known : unit -> bool = "nbde_in_appliance_is_known"
   external unlock_on : int64 -> string -> string -> unit
-    = "nbde_inside_unlock"
+    = "nbde_in_appliance_unlock"
 
   let unlock (g : Guestfs.guestfs) ~device ~mapname =
     unlock_on (g#c_pointer ()) device mapname;
@@ -141,7 +162,7 @@ module Luks = struct
     cipher : string;
     key_size : int;
     sector_size : int;
-    payload_offset : int64;
+    data_offset : int64;
     note : string option;
     keyslots : keyslot list;
     tokens : token list;
@@ -198,9 +219,38 @@ module Policy = struct
   external use_replies :
     t -> state:string -> replies:string -> unit = "nbde_policy_use_replies"
   external nr_requests : t -> int = "nbde_policy_nr_requests"
-  external write_requests :
-    t -> requests:string -> state:string -> replace:bool -> unit
-    = "nbde_policy_write_requests"
+  external dump : t -> bool -> string -> Unix.file_descr -> unit
+    = "nbde_policy_dump"
+
+  let dump_requests policy ~name fd = dump policy false name fd
+  let dump_state policy ~name fd = dump policy true name fd
+end
+
+(* What exchanges and preflights have in common. *)
+module Run = struct
+  type t
+
+  external add : t -> Luks.t -> unit = "nbde_run_add"
+  external step : t -> int -> bool = "nbde_run_step"
+  external free : t -> unit = "nbde_run_free"
+
+  let step_ms = 250
+
+  let all ?(tick = fun () -> ()) ~create ~result ~borrowed lukses =
+    let run = create () in
+    let rec loop () =
+      if step run step_ms then (
+        tick ();
+        loop ()
+      ) in
+    (* The policy and the headers are borrowed until it is freed. *)
+    let finally () =
+      free run;
+      keep_alive (borrowed, lukses) in
+    Fun.protect ~finally (fun () ->
+      List.iter (add run) lukses;
+      loop ();
+      List.mapi (fun i _ -> result run i) lukses)
 end
 
 module Exchange = struct
@@ -234,44 +284,12 @@ module Exchange = struct
     warnings : string list;
   }
 
-  type t
+  external create : Policy.t -> Run.t = "nbde_exchange_create"
+  external result : Run.t -> int -> result = "nbde_exchange_result"
 
-  external create : Policy.t -> t = "nbde_exchange_create"
-  external add : t -> Luks.t -> unit = "nbde_exchange_add"
-  external step : t -> int -> bool = "nbde_exchange_step"
-  external result : t -> int -> result = "nbde_exchange_result"
-  external free : t -> unit = "nbde_exchange_free"
-  external is_left : unit -> bool = "nbde_exchange_is_left"
-
-  let step_ms = 250
-
-  (* A pin's error may be the binding's and the device's as well. *)
-  let once errors =
-    let add kept (error : error) =
-      if List.exists (fun (e : error) -> e.line = error.line) kept then kept
-      else error :: kept in
-    List.rev (List.fold_left add [] errors)
-
-  let tidy result =
-    match result.status with
-    | Failed errors -> { result with status = Failed (once errors) }
-    | Unlocked _ | Unbound -> result
-
-  let run ?(tick = fun () -> ()) policy lukses =
-    let exchange = create policy in
-    let rec loop () =
-      if step exchange step_ms then (
-        tick ();
-        loop ()
-      ) in
-    (* The exchange borrows the policy and the headers until it is freed. *)
-    let finally () =
-      free exchange;
-      keep_alive (policy, lukses) in
-    Fun.protect ~finally (fun () ->
-      List.iter (add exchange) lukses;
-      loop ();
-      List.mapi (fun i _ -> tidy (result exchange i)) lukses)
+  let run ?tick policy lukses =
+    let create () = create policy in
+    Run.all ?tick ~create ~result ~borrowed:policy lukses
 end
 
 module Preflight = struct
@@ -296,29 +314,10 @@ module Preflight = struct
     leaves : leaf list;
   }
 
-  type t
+  external create : Policy.t -> bool -> Run.t = "nbde_preflight_create"
+  external result : Run.t -> int -> result = "nbde_preflight_result"
 
-  external create : Policy.t -> bool -> t = "nbde_preflight_create"
-  external add : t -> Luks.t -> unit = "nbde_preflight_add"
-  external step : t -> int -> bool = "nbde_preflight_step"
-  external result : t -> int -> result = "nbde_preflight_result"
-  external free : t -> unit = "nbde_preflight_free"
-
-  let step_ms = 250
-
-  let run ?(tick = fun () -> ()) ~probe policy lukses =
-    let preflight = create policy probe in
-    let rec loop () =
-      if step preflight step_ms then (
-        tick ();
-        loop ()
-      ) in
-    (* As in an exchange, what is borrowed must live longer. *)
-    let finally () =
-      free preflight;
-      keep_alive (policy, lukses) in
-    Fun.protect ~finally (fun () ->
-      List.iter (add preflight) lukses;
-      loop ();
-      List.mapi (fun i _ -> result preflight i) lukses)
+  let run ?tick ~probe policy lukses =
+    let create () = create policy probe in
+    Run.all ?tick ~create ~result ~borrowed:policy lukses
 end

@@ -34,17 +34,37 @@ exception Error of error
 val code_name : code -> string
 (** Stable name for programs: ["unreachable"], ["no-key"], ... *)
 
-val init : unit -> bool
-(** Set up locked memory; to be called first.  [false] if the system did not
-    allow memory to be locked (keys are still wiped). *)
+val init : unit -> unit
+(** Make the vault: the process that reads headers and replies, and has the keys.
+    To be called before anything is read.  An earlier vault is ended. *)
 
-val memory_was_short : unit -> bool
-(** Was there a time when no more memory could be locked?  Keys were then in
-    other memory, and wiped there. *)
+(** What stands of the wall around it. *)
+type wall = {
+  system_calls : bool;          (** it may make no others than it needs *)
+  files : bool;                 (** it can open none *)
+  memory : bool;                (** that of keys is locked *)
+}
 
-val memory_used : unit -> int
-(** Bytes of locked memory that keys have: 0 when all that holds some was
-    released ({!Key.release}, {!Luks.release}, {!Policy.release}). *)
+val wall : unit -> wall
+(** What is not [true] the system did not allow (keys are wiped all the same).
+    Waits until the vault is there, which takes some milliseconds. *)
+
+val end_vault : unit -> unit
+(** End the vault with all keys; nothing here can be used any more. *)
+
+type memory = {
+  used : int;                   (** bytes of locked memory that keys have *)
+  was_short : bool;
+  (** there was a time when no more could be locked: keys were then in other
+      memory, and wiped there *)
+  is_busy : bool;
+  (** a key is still being derived for an exchange that has ended; that cannot be
+      interrupted, and ends with the vault at the latest *)
+}
+
+val memory : unit -> memory
+(** [used] is 0 when all that holds keys was released ({!Key.release},
+    {!Luks.release}, {!Policy.release}). *)
 
 (** Passphrases and keys in locked memory, wiped when released. *)
 module Key : sig
@@ -105,7 +125,7 @@ module Memfile : sig
 end
 
 (** Clevis in the appliance, for libguestfs that has it. *)
-module Inside : sig
+module In_appliance : sig
   val is_known : unit -> bool
   (** Had libguestfs the function when this program was built? *)
 
@@ -177,7 +197,7 @@ module Luks : sig
     cipher : string;
     key_size : int;             (** bytes *)
     sector_size : int;          (** bytes *)
-    payload_offset : int64;     (** bytes *)
+    data_offset : int64;        (** bytes from the start of the device *)
     note : string option;
     keyslots : keyslot list;
     tokens : token list;
@@ -260,9 +280,12 @@ module Policy : sig
   val nr_requests : t -> int
   (** Collected so far. *)
 
-  val write_requests :
-    t -> requests:string -> state:string -> replace:bool -> unit
-  (** Write what was collected to two new files.  Raises {!Error}. *)
+  val dump_requests : t -> name:string -> Unix.file_descr -> unit
+  (** Write what was collected to a file; its name is for messages.  Raises
+      {!Error}. *)
+
+  val dump_state : t -> name:string -> Unix.file_descr -> unit
+  (** The same for what is needed to use the replies: ephemeral private keys. *)
 
   val use_replies : t -> state:string -> replies:string -> unit
   (** Ask nobody: take the answers from a file of replies to what was
@@ -271,8 +294,6 @@ end
 
 (** Ask the servers of all bindings of all devices at once. *)
 module Exchange : sig
-  type t
-
   (** How one leaf of a pin tree ended. *)
   type leaf = {
     token : int;
@@ -310,11 +331,6 @@ module Exchange : sig
   (** Run to the end, one result for each device in order.  Signals are handled
       while it waits.  [tick] is called about four times a second, for
       progress. *)
-
-  val is_left : unit -> bool
-  (** Does an exchange that has ended still derive a key?  That cannot be
-      interrupted, and nobody waits for it: it ends by itself, and is wiped then.
-      A program that ends meanwhile must do so without what C does at exit. *)
 end
 
 (** Find out which servers would answer; unlock nothing. *)

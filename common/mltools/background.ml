@@ -71,11 +71,11 @@ let ready t ~status =
   end_with_parent false;
   Messages.to_log log;
   leave ();
-  let told =
+  let written =
     try
       Process.again (fun () ->
         Unix.write t (Bytes.make 1 (Char.chr status)) 0 1)
     with Unix.Unix_error (Unix.EPIPE, _, _) -> 0 in
   Unix.close t;
   (* Whoever started us did not wait. *)
-  if told = 0 then raise (Signals.Interrupted 15)
+  if written = 0 then raise (Signals.Interrupted 15)

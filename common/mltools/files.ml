@@ -20,6 +20,9 @@ let make_folder ~parent ~prefix =
       attempt (others - 1) in
   attempt 100
 
+let write_text fd text =
+  ignore (Unix.write_substring fd text 0 (String.length text))
+
 let rec remove path =
   try
     match (Unix.lstat path).st_kind with

@@ -11,6 +11,9 @@ val make_folder : parent:string -> prefix:string -> string
 (** A new folder that nobody else may enter; its name.  Raises
     [Unix.Unix_error], which names it. *)
 
+val write_text : Unix.file_descr -> string -> unit
+(** All of it.  Raises [Unix.Unix_error]. *)
+
 val remove : string -> unit
 (** A file, or a folder with all that is in it, as far as that can be
     removed. *)

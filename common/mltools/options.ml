@@ -19,6 +19,20 @@ type 'a t = {
   help : string;
 }
 
+let opt names argument help = { names; argument; help }
+
+let value metavar set = Value { metavar; set }
+
+let of_part change options =
+  let argument = function
+    | Flag set -> Flag (change set)
+    | Value { metavar; set } ->
+       Value { metavar; set = (fun text -> change (set text)) }
+    | Optional { metavar; set } ->
+       Optional { metavar; set = (fun text -> change (set text)) } in
+  List.map (fun option -> { option with argument = argument option.argument })
+    options
+
 type error =
   | Unknown of string
   | Ambiguous of { option : string; candidates : string list }
@@ -39,6 +53,10 @@ let error_message = function
   | Invalid_value { option; value; reason } ->
      sprintf (f_"option %s: '%s': %s") option value reason
   | Usage message -> message
+
+let usage fmt = ksprintf (fun message -> raise (Error (Usage message))) fmt
+
+let not_empty text = if text = "" then raise (Invalid (s_"is empty"))
 
 let integer ~least ~greatest text =
   let digits = text <> "" && String.for_all
@@ -147,7 +165,6 @@ let synopsis option =
   | Optional { metavar; _ } ->
      sprintf "%s[%s%s]" names (if long then "=" else "") metavar
 
-let help_width = 80
 let help_column = 30
 
 let help options =
@@ -156,7 +173,7 @@ let help options =
     let indent = String.make help_column ' ' in
     let padding = String.make (max 0 (help_column - Escape.width left)) ' ' in
     let lines =
-      Wrap.lines ~width:(help_width - help_column) option.help in
+      Wrap.lines ~width:(Lines.width - help_column) option.help in
     let first, rest =
       if Escape.width left < help_column then
         match lines with

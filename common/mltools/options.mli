@@ -19,6 +19,16 @@ type 'a t = {
   help : string;                (** one sentence, without a full stop *)
 }
 
+val opt : string list -> 'a argument -> string -> 'a t
+(** [opt names argument help] *)
+
+val value : string -> (string -> 'a -> 'a) -> 'a argument
+(** [value metavar set] *)
+
+val of_part : (('part -> 'part) -> 'a -> 'a) -> 'part t list -> 'a t list
+(** Options that set a part of the settings; the function says how the settings
+    change with the part. *)
+
 type error =
   | Unknown of string
   | Ambiguous of { option : string; candidates : string list }
@@ -34,6 +44,12 @@ val error_message : error -> string
 
 exception Invalid of string
 (** For [set] to raise, with the reason; becomes [Invalid_value]. *)
+
+val usage : ('a, unit, string, 'b) format4 -> 'a
+(** Raises {!Error}: [Usage]. *)
+
+val not_empty : string -> unit
+(** Raises {!Invalid} if it is. *)
 
 val integer : least:int -> greatest:int -> string -> int
 (** A decimal number in this range, or {!Invalid}. *)

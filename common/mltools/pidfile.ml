@@ -8,12 +8,6 @@ open Printf
 
 open Gettext
 
-exception Error of string
-
-let error fmt = ksprintf (fun message -> raise (Error message)) fmt
-
-let fail name code = error "%s: %s" name (Unix.error_message code)
-
 (* More than any number of a process has digits, its newline included. *)
 let max_size = 24
 
@@ -58,36 +52,26 @@ let check_existing name =
   match find name with
   | Nothing -> ()
   | Text text when is_number text -> ()
-  | Text _ -> error (f_"%s: exists and is not a file with a process ID") name
-  | Other_kind -> error (f_"%s: exists and is not a regular file") name
+  | Text _ ->
+     Failure.error (f_"%s: exists and is not a file with a process ID") name
+  | Other_kind -> Failure.error (f_"%s: exists and is not a regular file") name
 
 let check name =
   let folder = Filename.dirname name in
   (try Unix.access folder [Unix.W_OK; Unix.X_OK]
-   with Unix.Unix_error (code, _, _) -> fail folder code);
+   with Unix.Unix_error (code, _, _) -> Failure.of_code folder code);
   try check_existing name
-  with Unix.Unix_error (code, _, _) -> fail name code
-
-let hidden = "." ^ Package.name ^ "-"
+  with Unix.Unix_error (code, _, _) -> Failure.of_code name code
 
 (* A rename replaces a link itself, should one have come in the meantime. *)
 let write ~made name pid =
   try
     check_existing name;
-    let temporary, channel =
-      Filename.open_temp_file ~mode:[Open_binary] ~perms:0o644
-        ~temp_dir:(Filename.dirname name) hidden "" in
-    made temporary;
-    let finally () =
-      close_out_noerr channel;
-      Files.remove temporary in
-    Fun.protect ~finally (fun () ->
-      fprintf channel "%d\n" pid;
-      close_out channel;
-      Unix.rename temporary name)
+    New_file.write ~made ~perms:0o644 ~replace:true ~check:ignore name
+      (fun fd -> Files.write_text fd (sprintf "%d\n" pid))
   with
-  | Unix.Unix_error (code, _, _) -> fail name code
-  | Sys_error message -> error "%s" message
+  | Unix.Unix_error (code, _, _) -> Failure.of_code name code
+  | Sys_error message -> Failure.error "%s" message
 
 let remove name pid =
   match find name with

@@ -8,17 +8,14 @@
     link is ever followed, and nothing but an older file of this kind is
     replaced or removed. *)
 
-exception Error of string
-(** The name of a file, and what is wrong with it. *)
-
 val check : string -> unit
 (** Can the file be written, and is nothing else in its place?  A file that a
-    process has left behind is no obstacle.  Raises {!Error}. *)
+    process has left behind is no obstacle.  Raises {!Failure.Error}. *)
 
 val write : made:(string -> unit) -> string -> int -> unit
 (** [write ~made file pid]: whole or not at all, in the place of an old one.
     [made] is told the name of the temporary file, which must be removed if
-    this process is killed.  Raises {!Error}. *)
+    this process is killed.  Raises {!Failure.Error}. *)
 
 val remove : string -> int -> unit
 (** [remove file pid]: if that is still what it says. *)

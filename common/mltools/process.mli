@@ -10,10 +10,10 @@ val open_standard_files : unit -> unit
     for it. *)
 
 val number : Unix.file_descr -> int
-(** What other programs call it. *)
+(** The number of this descriptor. *)
 
 val descriptor : int -> Unix.file_descr
-(** What other programs call so, whether it is open or not. *)
+(** The descriptor with this number; it need not be open. *)
 
 val with_variable : string -> string -> (unit -> 'a) -> 'a
 (** Call a function with an environment variable set to a value, for the programs

@@ -24,6 +24,4 @@ let lines ?(indent = 0) rows =
   let rows = List.map (List.map Escape.text) rows in
   let widths =
     List.fold_left widest [] (List.map (List.map Escape.width) rows) in
-  List.map (fun cells -> String.make indent ' ' ^ join cells widths) rows
-
-let print ?indent rows = List.iter print_endline (lines ?indent rows)
+  List.map (fun cells -> Lines.indent indent (join cells widths)) rows

@@ -7,5 +7,3 @@
 val lines : ?indent:int -> string list list -> string list
 (** One line for each row, its cells escaped by {!Escape.text} and set under
     each other, two spaces apart. *)
-
-val print : ?indent:int -> string list list -> unit

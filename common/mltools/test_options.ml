@@ -94,7 +94,29 @@ let test_lists () =
   Testing.is_true "help of an optional value"
     (List.exists (String.starts_with ~prefix:" --format[=FORMAT]  ") lines)
 
+(* Settings are a number and a word; the options are of the number. *)
+let test_part () =
+  let part = [
+    opt ["--one"] (Flag (fun n -> n + 1)) "one more";
+    opt ["--add"]
+      (value "N" (fun text n -> n + integer ~least:1 ~greatest:9 text)) "add";
+    opt ["--set"]
+      (Optional {
+         metavar = "N";
+         set = (fun text _ -> int_of_string (Option.value text ~default:"5"));
+       }) "set";
+  ] in
+  let options = of_part (fun change (n, word) -> change n, word) part in
+  let is name words expected =
+    let found, _ = Options.parse options (0, "x") (Array.of_list ("t" :: words)) in
+    Testing.is_true name (found = (expected, "x")) in
+  is "a flag and a value of a part" ["--one"; "--add=3"; "--one"] 5;
+  is "an optional value of a part" ["--one"; "--set"; "--one"] 6;
+  Testing.refuses "a part" "option --add: '0': not a whole number from 1 to 9"
+    (fun () -> Options.parse options (0, "x") [| "t"; "--add"; "0" |])
+
 let () =
+  test_part ();
   test_accepted ();
   test_rejected ();
   test_lists ();

@@ -28,7 +28,7 @@ let is_there name =
   | exception Unix.Unix_error (Unix.ENOENT, _, _) -> false
 
 let is_error = function
-  | Pidfile.Error message -> String.starts_with ~prefix:"pid: " message
+  | Failure.Error { message; _ } -> String.starts_with ~prefix:"pid: " message
   | _ -> false
 
 let files () = List.sort compare (Array.to_list (Sys.readdir "."))
@@ -119,7 +119,7 @@ let test_fifo () =
 
 let test_no_folder () =
   Testing.raises "no folder"
-    (function Pidfile.Error message ->
+    (function Failure.Error { message; _ } ->
        String.starts_with ~prefix:"none: " message | _ -> false)
     (fun () -> Pidfile.check "none/pid")
 

@@ -45,6 +45,10 @@ let test_base64 () =
   encoded "six bytes" "foobar" "Zm9vYmFy";
   encoded "high bytes" "\xff\xfe\xfd\x00" "//79AA=="
 
+let test_lines () =
+  Testing.equal "blocks" (Testing.list (Printf.sprintf "%S"))
+    ["a"; "b"; ""; "  c"] (Lines.blocks [["a"; "b"]; [Lines.indent 2 "c"]])
+
 let test_wrap () =
   let show = Testing.list (Printf.sprintf "%S") in
   Testing.equal "lines" show ["aa bb"; "cc"] (Wrap.lines ~width:5 "aa bb cc");
@@ -118,6 +122,7 @@ let test_progress () =
 let () =
   test_escape ();
   test_base64 ();
+  test_lines ();
   test_wrap ();
   test_sizes ();
   test_json ();

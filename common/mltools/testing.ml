@@ -31,6 +31,17 @@ let raises name wanted f =
      check name (wanted e) (fun () ->
        sprintf "other exception: %s" (Printexc.to_string e))
 
+let fails name f =
+  raises name (function Failure.Error _ -> true | _ -> false) f
+
+let refuses name expected f =
+  let is_expected = function
+    | Options.Error error ->
+       text name expected (Options.error_message error);
+       true
+    | _ -> false in
+  raises name is_expected f
+
 let list show items = sprintf "[%s]" (String.concat "; " (List.map show items))
 
 let finish () =

@@ -18,6 +18,12 @@ val is_true : string -> bool -> unit
 val raises : string -> (exn -> bool) -> (unit -> 'a) -> unit
 (** The function raises an exception of which this holds. *)
 
+val fails : string -> (unit -> 'a) -> unit
+(** The function raises {!Failure.Error}. *)
+
+val refuses : string -> string -> (unit -> 'a) -> unit
+(** [refuses name message f]: it raises {!Options.Error} with this message. *)
+
 val list : ('a -> string) -> 'a list -> string
 (** To show a list. *)
 

@@ -15,7 +15,7 @@
 #
 # shellcheck shell=bash
 
-. "$(dirname "${BASH_SOURCE[0]}")/../functions.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/functions.sh"
 
 requires bc jq
 

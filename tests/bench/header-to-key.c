@@ -22,17 +22,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanups.h"
-#include "exchange.h"
+#include "base/cleanups.h"
+#include "exchange/exchange.h"
+#include "vault/vault.h"
 
 /* Read a header from a file; exits if there is none. */
-static struct luks *
-read_header (const char *file)
+static struct vault_luks *
+read_header (struct vault *vault, const char *file)
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
   struct luks_extent ext;
   enum luks_state state;
-  struct luks *luks;
+  struct vault_luks *luks;
   struct stat st;
   char *buf = NULL;
   ssize_t r;
@@ -41,11 +42,13 @@ read_header (const char *file)
   fd = open (file, O_RDONLY | O_CLOEXEC);
   if (fd == -1 || fstat (fd, &st) == -1)
     error (EXIT_FAILURE, errno, "%s", file);
-  luks = luks_new (file, st.st_size);
-  while ((state = luks_next (luks, &ext, &err)) == LUKS_NEED) {
+  luks = vault_luks_new (vault, file, st.st_size, &err);
+  if (luks == NULL)
+    error (EXIT_FAILURE, 0, "%s", err.message);
+  while ((state = vault_luks_next (luks, &ext, &err)) == LUKS_NEED) {
     buf = realloc (buf, ext.length);
     r = pread (fd, buf, ext.length, ext.offset);
-    if (r == -1 || luks_supply (luks, ext.offset, buf, r, &err) == -1)
+    if (r == -1 || vault_luks_supply (luks, ext.offset, buf, r, &err) == -1)
       error (EXIT_FAILURE, errno, "%s", file);
   }
   free (buf);
@@ -57,42 +60,36 @@ read_header (const char *file)
 }
 
 static void
-show_leaf (struct pin *pin, void *opaque)
+show_error (const struct clevis_error *err)
 {
-  char *line = clevis_error_line (&pin->error);
+  char *line = clevis_error_line (err);
 
-  fprintf (stderr, "  %s: state %d, %.1f ms%s%s\n", pin->path, pin->state,
-           pin->seconds * 1000, pin->error.code ? ": " : "",
-           pin->error.code ? line : "");
+  fprintf (stderr, "%s\n", line);
   free (line);
 }
 
 static int
-show (struct exchange *ex, size_t i, int verbose)
+show (struct vault_run *run, size_t i, int verbose)
 {
-  const struct exchange_device *d = exchange_device (ex, i);
+  const struct heard_outcome *o = vault_run_outcome (run, i);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
   size_t j;
 
-  for (j = 0; verbose && j < d->nr_bindings; ++j) {
-    char *line = clevis_error_line (&d->bindings[j].error);
-
-    fprintf (stderr, "token %d: %s, verified in %.1f ms\n",
-             d->bindings[j].token->id, line,
-             d->bindings[j].verify_seconds * 1000);
-    free (line);
-    if (d->bindings[j].pin)
-      pin_foreach_leaf (d->bindings[j].pin, show_leaf, NULL);
-  }
-  if (d->status != EXCHANGE_UNLOCKED) {
-    char *line = clevis_error_line (&d->error);
-
-    fprintf (stderr, "%s\n", line);
-    free (line);
+  for (j = 0; verbose && j < o->nr_leaves; ++j)
+    fprintf (stderr, "token %d: %s: %s, %.1f ms\n", o->leaves[j].token,
+             o->leaves[j].pin, o->leaves[j].answered ? "answered" : "no answer",
+             o->leaves[j].seconds * 1000);
+  for (j = 0; j < o->nr_errors; ++j)
+    show_error (&o->errors[j]);
+  if (o->status != EXCHANGE_UNLOCKED)
     return -1;
-  }
   if (verbose)
-    fprintf (stderr, "keyslot %d, %.1f ms\n", d->keyslot, d->seconds * 1000);
-  fwrite (d->key->data, 1, d->key->len, stdout);
+    fprintf (stderr, "keyslot %d, %.1f ms, verified in %.1f ms\n", o->keyslot,
+             o->seconds * 1000, o->verify_seconds * 1000);
+  fflush (stdout);
+  if (vault_key_write (vault_run_take_key (run, i), STDOUT_FILENO, false,
+                       &err) == -1)
+    error (EXIT_FAILURE, 0, "%s", err.message);
   putchar ('\n');
   return 0;
 }
@@ -101,12 +98,15 @@ int
 main (int argc, char *argv[])
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct vault *vault = vault_new (true, &err);
   struct policy *policy;
-  struct exchange *ex;
-  struct luks **headers;
+  struct vault_run *run;
+  struct vault_luks **headers;
   int c, r, verbose = 0, status = EXIT_SUCCESS;
   size_t i, n;
 
+  if (vault == NULL)
+    error (EXIT_FAILURE, 0, "%s", err.message);
   if (secret_init () == -1)
     error (EXIT_FAILURE, 0, "no locked memory");
   policy = policy_new ();
@@ -127,27 +127,24 @@ main (int argc, char *argv[])
     }
   n = argc - optind;
   headers = calloc (n + 1, sizeof *headers);
-  ex = exchange_new (policy, &err);
+  run = vault_exchange_new (vault, policy, &err);
   for (i = 0; i < n; ++i) {
-    headers[i] = read_header (argv[optind+i]);
-    if (exchange_add (ex, headers[i], &err) == -1)
+    headers[i] = read_header (vault, argv[optind+i]);
+    if (vault_run_add (run, headers[i], &err) == -1)
       error (EXIT_FAILURE, 0, "%s", err.message);
   }
-  while ((r = exchange_step (ex, 1000, &err)) == 1)
+  while ((r = vault_run_step (run, 1000, &err)) == 1)
     ;
   if (r == -1)
     error (EXIT_FAILURE, 0, "%s", err.message);
   for (i = 0; i < n; ++i)
-    if (show (ex, i, verbose) == -1)
+    if (show (run, i, verbose) == -1)
       status = 2;
-  exchange_free (ex);
-  for (i = 0; i < n; ++i)
-    luks_free (headers[i]);
-  free (headers);
+  vault_run_free (run);
   policy_free (policy);
+  free (headers);
+  vault_free (vault);
   if (fflush (stdout) != 0)
     status = EXIT_FAILURE;
-  if (exchange_is_left ())
-    _exit (status);
   return status;
 }

@@ -2,7 +2,7 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
  * Many tang pins on several servers in one run of the event loop, without
- * devices: what request.c, http.c and the pins cost by themselves.
+ * devices: what questions, servers and the pins cost by themselves.
  *
  *   many-bindings NUMBER PARALLEL URL EXCHANGE-KEY.jwk [URL KEY.jwk]...
  *
@@ -22,33 +22,40 @@
 
 #include <jose/jose.h>
 
-#include "cleanups.h"
-#include "clock.h"
-#include "exchange-private.h"
-#include "request.h"
+#include "base/cleanups.h"
+#include "base/clock.h"
+#include "exchange/question.h"
+#include "pins/pin.h"
+#include "policy/policy.h"
+#include "tang/servers.h"
 
 static const char plaintext[] = "the passphrase of a device, 40 characters";
 
 /* In the place of exchange.c: it only counts. */
-struct exchange {
-  struct requests *requests;
+struct counter {
+  struct pin_run run;
+  struct questions *questions;
   size_t running, failed;
 };
 
-struct requests *
-exchange_requests (struct exchange *ex)
+static struct waiter *
+ask (struct pin_run *run, const struct pin_query *query, pin_answer_fn done,
+     void *opaque, struct clevis_error *err)
 {
-  return ex->requests;
+  return questions_ask (((struct counter *) run)->questions, query, done,
+                        opaque, err);
 }
 
-void
-exchange_pin_ended (struct exchange *ex, struct pin *root)
+static void
+ended (struct pin_run *run, struct pin *root)
 {
-  ex->running--;
+  struct counter *counter = (struct counter *) run;
+
+  counter->running--;
   if (root->state == PIN_DONE && root->plaintext->len == sizeof plaintext &&
       memcmp (root->plaintext->data, plaintext, sizeof plaintext) == 0)
     return;
-  if (ex->failed++ == 0) {
+  if (counter->failed++ == 0) {
     char *line = clevis_error_line (&root->error);
 
     fprintf (stderr, "%s\n", line);
@@ -93,7 +100,10 @@ int
 main (int argc, char *argv[])
 {
   struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct exchange ex = { .running = 0 };
+  static const struct answers none = { .keydir = NULL };
+  struct counter counter = {
+    .run = { .ask = ask, .forget = question_forget, .ended = ended },
+  };
   struct policy *policy;
   struct pin **pins;
   json_t **jwes;
@@ -108,7 +118,7 @@ main (int argc, char *argv[])
   policy = policy_new ();
   policy_allow (policy, "127.0.0.0/8", &err);
   policy_settings (policy)->parallel = atoi (argv[2]);
-  ex.requests = requests_new (policy, &err);
+  counter.questions = questions_new (servers_new (policy, &err), &none, &err);
   jwes = calloc (n, sizeof *jwes);
   pins = calloc (n, sizeof *pins);
   for (i = 0; i < n; ++i)
@@ -121,11 +131,11 @@ main (int argc, char *argv[])
     pins[i] = pin_parse (jwes[i], &err);
     if (pins[i] == NULL)
       error (EXIT_FAILURE, 0, "%s", err.message);
-    ex.running++;
-    pin_start (pins[i], &ex);
+    counter.running++;
+    pin_start (pins[i], &counter.run);
   }
-  while (ex.running > 0)
-    if (requests_step (ex.requests, 1000, &err) == -1)
+  while (counter.running > 0)
+    if (questions_step (counter.questions, 1000, &err) == -1)
       error (EXIT_FAILURE, 0, "%s", err.message);
   printf ("%.6f %ld\n", clock_now () - start, size_kib () - before);
 
@@ -135,7 +145,7 @@ main (int argc, char *argv[])
   }
   free (pins);
   free (jwes);
-  requests_free (ex.requests);
+  questions_free (counter.questions);
   policy_free (policy);
-  return ex.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return counter.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

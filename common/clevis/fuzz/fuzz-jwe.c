@@ -18,9 +18,9 @@
 
 #include <jose/b64.h>
 
-#include "bounds.h"
-#include "pin.h"
-#include "testlib-run.h"
+#include "base/bounds.h"
+#include "pins/pin.h"
+#include "testlib/testlib-run.h"
 
 int
 LLVMFuzzerInitialize (int *argc, char ***argv)
@@ -93,7 +93,7 @@ check_pin (const struct pin *pin, size_t depth)
                  (size_t) pin->threshold <= pin->nr_children);
   if (tang)
     fuzz_assert (pin->url && pin->kid && pin->thp_alg && pin->curve);
-  fuzz_planted (pin->type == &pin_foreign_type && pin->name);
+  fuzz_planted (pin->type == &pin_unsupported_type && pin->name);
   fuzz_check_error (&pin->error);
   for (i = 0; i < pin->nr_children; ++i) {
     fuzz_assert (pin->children[i]->parent == pin);

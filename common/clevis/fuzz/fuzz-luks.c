@@ -17,16 +17,18 @@
 
 #include "fuzz.h"
 
+#include <endian.h>
+
 #include <openssl/sha.h>
 
-#include "bounds.h"
-#include "luks-private.h"
-#include "pin.h"
+#include "base/bounds.h"
+#include "luks/luks-object.h"
+#include "luks/luks1-format.h"
+#include "luks/luks2-format.h"
+#include "pins/pin.h"
 
 #define LUKS2_AREA (16 * KIB)
 #define LUKS2_BINARY 512
-#define LUKS2_CSUM 448
-#define LUKS1_HEADER 592
 #define META_HEADER 272
 #define META_OFFSET 0x101000    /* where 8 keyslots of 256 bits end */
 #define META_CRC 12
@@ -55,20 +57,21 @@ static void
 put_luks2 (size_t offset, const uint8_t *data, size_t size)
 {
   unsigned char *area = device + offset;
+  struct luks2_header *header = (void *) area;
   size_t n = size < LUKS2_BINARY ? size : LUKS2_BINARY;
 
   memcpy (area, data, n);
   size -= n;
   data += n;
-  memcpy (area + 4096, data, size < LUKS2_AREA - 4096 ? size
-          : LUKS2_AREA - 4096);
+  memcpy (area + LUKS2_JSON_OFFSET, data,
+          size < LUKS2_AREA - LUKS2_JSON_OFFSET ? size
+          : LUKS2_AREA - LUKS2_JSON_OFFSET);
   if (offset > 0) {             /* what only the second has */
-    memcpy (area, "SKUL", 4);
-    memset (area + 256, 0, 8);
-    area[262] = LUKS2_AREA >> 8;
+    memcpy (header->magic, LUKS2_MAGIC_SECONDARY, 4);
+    header->offset = htobe64 (LUKS2_AREA);
   }
-  memset (area + LUKS2_CSUM, 0, 64);
-  SHA256 (area, LUKS2_AREA, area + LUKS2_CSUM);
+  memset (header->checksum, 0, sizeof header->checksum);
+  SHA256 (area, LUKS2_AREA, header->checksum);
 }
 
 static uint32_t
@@ -102,10 +105,11 @@ static void
 put_luks1 (const uint8_t *data, size_t size)
 {
   unsigned char *meta = device + META_OFFSET, *slot;
-  size_t n = size < LUKS1_HEADER ? size : LUKS1_HEADER;
+  size_t n = sizeof (struct luks1_header);
   uint32_t offset, length;
   int i;
 
+  n = size < n ? size : n;
   memcpy (device, data, n);
   data += n;
   size -= n;

@@ -21,9 +21,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "bounds.h"
-#include "policy.h"
-#include "url.h"
+#include "base/bounds.h"
+#include "policy/policy.h"
+#include "base/url.h"
 
 int
 LLVMFuzzerInitialize (int *argc, char ***argv)
@@ -70,7 +70,7 @@ static void
 check_default (const struct url *url)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct policy_target target = url_target (url);
+  struct policy_target target = policy_target_of (url);
   struct policy *policy = policy_new ();
   struct in6_addr v6;
   struct in_addr v4;
@@ -149,7 +149,7 @@ static void
 check_policy (const struct policy *policy, const struct url *url)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-  struct policy_target target = url_target (url);
+  struct policy_target target = policy_target_of (url);
   struct sockaddr_in sa = { .sin_family = AF_INET };
   struct url *mapped = NULL;
   int r;

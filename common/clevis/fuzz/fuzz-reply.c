@@ -18,10 +18,10 @@
 #include <jose/b64.h>
 #include <jose/jose.h>
 
-#include "advert.h"
-#include "ecmr.h"
-#include "jose-quiet.h"
-#include "request.h"
+#include "jose/advert.h"
+#include "jose/ecmr.h"
+#include "jose/jose-quiet.h"
+#include "exchange/question.h"
 
 static json_t *key, *server, *eph, *answer;
 static char *kid;
@@ -127,7 +127,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     check_advertisement (data + 1, size - 1);
     return 0;
   }
-  k = request_unblind (server, eph, (const char *) data, size, &err);
+  k = question_unblind (server, eph, (const char *) data, size, &err);
   fuzz_assert ((k == NULL) == (err.code != CLEVIS_OK));
   fuzz_assert (k != NULL || err.code == CLEVIS_ERR_REPLY);
   if (k) {

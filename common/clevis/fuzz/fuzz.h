@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanups.h"
-#include "clevis-error.h"
-#include "secret.h"
+#include "base/cleanups.h"
+#include "base/clevis-error.h"
+#include "base/secret.h"
 
 extern int LLVMFuzzerInitialize (int *argc, char ***argv);
 extern int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

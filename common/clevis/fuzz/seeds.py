@@ -7,12 +7,15 @@
 #
 #   seeds.py HEADERS DIR [good]
 #
-# DIR then holds a folder for fuzz-luks, fuzz-jwe and fuzz-policy each.  With
+# DIR then holds a folder for fuzz-luks, fuzz-jwe, fuzz-policy and fuzz-message
+# each.  With
 # "good" only the headers that nothing is wrong with are used.
 
 import glob
 import json
 import os
+import re
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -41,6 +44,59 @@ def save(folder, name, data):
         f.write(data)
 
 
+def message_tags():
+    """Numbers of the messages of vault/message.h, by their names."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        '../vault/message.h')
+    with open(path) as f:
+        text = f.read()
+    text = text[text.index('enum message_tag'):text.index('MESSAGE_LAST')]
+    names = re.findall(r'^  MESSAGE_(\w+),', text, re.M)
+    return {name: i for i, name in enumerate(names)}
+
+
+TAGS = message_tags()
+
+
+def message(name, number=0, content=b''):
+    return struct.pack('>BBH', TAGS[name], number, len(content)) + content
+
+
+def plain(name, number=0, other=0, a=0, b=0):
+    return message(name, number, struct.pack('=IIqq', other, 0, a, b))
+
+
+def text(name, value, b=0):
+    return message(name, 0, struct.pack('=qBB', b, 0, 1) + value)
+
+
+def pieces(data):
+    """DATA of what is not zero."""
+    for at in range(0, len(data), 512):
+        piece = data[at:at + 512].rstrip(b'\0')
+        if piece:
+            yield message('LUKS_DATA', 1,
+                          struct.pack('=QI', at, len(piece)) + piece)
+
+
+def message_seed(folder, name, data):
+    """A header is read, listed, opened, and forgotten."""
+    m = [text('LUKS_NEW', b'/dev/x', 1 << 30), plain('LUKS_NEXT', 1)]
+    m += pieces(data)
+    for _ in range(4):
+        m += [plain('LUKS_SUPPLIED', 1), plain('LUKS_NEXT', 1)]
+    m += [plain('LUKS_LIST', 1), plain('EXCHANGE_NEW', a=50),
+          plain('ADD_DEVICE', 1), plain('RUN'), plain('MAKE_POINT', 1),
+          message('ANSWER', 1, struct.pack('=iI', 200, 2)),
+          message('BODY', 1, struct.pack('=QI', 0, 2) + b'{}'),
+          plain('RESULT'), plain('RUN_FREE'), plain('KEY_READ'),
+          plain('KEY_CHOMP', 1), plain('KEY_EQUAL', 1, other=1),
+          plain('LUKS_QUICKEN', 1, other=1), plain('LUKS_READ', 1, b=16384),
+          plain('STATUS'), plain('KEY_FREE', 1), plain('LUKS_FREE', 1),
+          b'secret']
+    save(folder + '/fuzz-message', name, b'\0' + b''.join(m))
+
+
 def unpack(header):
     """A protected header whose children are headers as well."""
     sss = header.get('clevis', {}).get('sss', {})
@@ -53,15 +109,16 @@ def unpack(header):
 def luks2_seeds(folder, name, data):
     size = int.from_bytes(data[8:16], 'big')
     area = data[LUKS2_JSON:size if 4096 < size < len(data) else 16384]
-    text = area.rstrip(b'\0')
+    json_text = area.rstrip(b'\0')
     save(folder + '/fuzz-luks', name,
-         b'\1' + data[:LUKS2_BINARY] + text)
+         b'\1' + data[:LUKS2_BINARY] + json_text)
     if name.endswith('.good'):
         save(folder + '/fuzz-luks', name + '-try',
-             b'\x41' + data[:LUKS2_BINARY] + text)
+             b'\x41' + data[:LUKS2_BINARY] + json_text)
     save(folder + '/fuzz-luks', name + '-raw', b'\0' + data[:LUKS2_BINARY])
+    message_seed(folder, name, data[:32768])
     try:
-        tokens = json.loads(text)['tokens']
+        tokens = json.loads(json_text)['tokens']
         jwe = tokens['0']['jwe']
         save(folder + '/fuzz-jwe', name, json.dumps(jwe).encode())
         header = unpack(decode_header(jwe['protected']))
