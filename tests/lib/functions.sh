@@ -439,11 +439,13 @@ mark_run ()
   marked=(TMPDIR="$run_tmp" "$run_mark")
 }
 
-# The processes of the last run that are still there.
+# The processes of the last run that are still there.  A vault forgets most of its
+# environment, but not where its temporary files would be.
 run_processes ()
 {
   local file
-  for file in $(grep -lzxF -e "$run_mark" /proc/[0-9]*/environ 2>/dev/null)
+  for file in $(grep -lzxF -e "$run_mark" -e "TMPDIR=$run_tmp" \
+                  /proc/[0-9]*/environ 2>/dev/null)
   do
     file=${file%/environ}
     ! is_running "${file##*/}" || echo "${file##*/}"

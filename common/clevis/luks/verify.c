@@ -414,8 +414,9 @@ run (void *opaque)
   struct verify_job *job;
   size_t i;
 
+  /* 0 is this thread; the vault may name no other number. */
   if (!lane->quick)
-    setpriority (PRIO_PROCESS, gettid (), SLOW_NICE);
+    setpriority (PRIO_PROCESS, 0, SLOW_NICE);
   pthread_mutex_lock (&v->lock);
   while (!v->quit) {
     sift (v);
