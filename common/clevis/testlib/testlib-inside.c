@@ -208,6 +208,33 @@ say_ask (struct inside *in, uint32_t id, uint32_t device)
   send_now (in);
 }
 
+/* Ask what may be forbidden of a server that is there, as far as that goes. */
+static bool
+ask_server (struct inside *in, const struct message *m, enum ask_what what)
+{
+  struct message_fds fds;
+  char url[64];
+
+  snprintf (url, sizeof url, "http://127.0.0.1:%d", exploit.port);
+  say (MESSAGE_ASK, 1);
+  lie->ask.what = what;
+  message_set (lie->ask.url, url);
+  message_set (lie->ask.kid, kid);
+  send_now (in);
+  if (channel_recv (&in->ch, lie, &fds, -1) == 1 &&
+      lie->tag == MESSAGE_MAKE_POINT) {
+    say (MESSAGE_POINT, 1);
+    message_set (lie->point.curve, "P-256");
+    message_set (lie->point.x, kid); /* as long */
+    message_set (lie->point.y, kid);
+    send_now (in);
+  }
+  return be_silent (in, m);
+}
+
+FAULT (ask_recovery) { return ask_server (in, m, ASK_RECOVERY); }
+FAULT (ask_advertisement) { return ask_server (in, m, ASK_ADVERTISEMENT); }
+
 FAULT (ask_device) { say_ask (in, 1, 1000); return be_silent (in, m); }
 FAULT (ask_number) { say_ask (in, 1000, 0); return be_silent (in, m); }
 FAULT (ask_zero) { say_ask (in, 0, 0); return be_silent (in, m); }
@@ -414,6 +441,8 @@ static const struct fault {
   { "list-more", MESSAGE_LUKS_LIST, list_more },
   { "list-deep", MESSAGE_LUKS_LIST, list_deep },
   { "list-wide", MESSAGE_LUKS_LIST, list_wide },
+  { "ask-recovery", MESSAGE_RUN, ask_recovery },
+  { "ask-advertisement", MESSAGE_RUN, ask_advertisement },
   { "ask-device", MESSAGE_RUN, ask_device },
   { "ask-number", MESSAGE_RUN, ask_number },
   { "ask-zero", MESSAGE_RUN, ask_zero },

@@ -575,6 +575,72 @@ test_answers_gone (void **state)
   assert_int_equal (server_requests (f->server), 0);
 }
 
+/* A vault asks, in an exchange or a preflight.  Returns how many requests came
+ * to the server.
+ */
+static int
+asked (struct fixture *f, const char *fault, bool is_preflight, bool probe)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  const int before = server_requests (f->server);
+  struct vault_luks *luks = vault_ready_luks (f->v, f->file, fault);
+  struct vault_run *run = is_preflight
+    ? vault_preflight_new (f->v, f->policy, probe, &err)
+    : vault_exchange_new (f->v, f->policy, &err);
+  const struct heard_outcome *o;
+
+  assert_no_error (&err);
+  add (run, luks);
+  finish (run);
+  o = vault_run_outcome (run, 0);
+  assert_error (is_preflight ? &o->leaves[0].error : &o->errors[0],
+                CLEVIS_ERR_SYSTEM, "gave no valid answer");
+  vault_run_free (run);
+  vault_luks_free (luks);
+  return server_requests (f->server) - before;
+}
+
+/* A vault that was taken over asks no more than what the user has asked for. */
+static void
+test_asks_more (void **state)
+{
+  static const char advertisement[] = "/dev/ask-advertisement";
+  static const char recovery[] = "/dev/ask-recovery";
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  const char *folder = tmp_path ("all"), *file = tmp_path ("all/a.jwk");
+  struct fixture *f = *state;
+  CLEANUP_FREE char *text = json_dumps (f->key, 0);
+
+  if (in_valgrind ())
+    return;                     /* it is a matter of time, there */
+  mkdir (folder, 0700);
+  write_file (file, text, strlen (text));
+  be_impatient (f);
+  /* The vault that there is knows nothing of the server. */
+  exploit.port = server_port (f->server);
+  vault_free (f->v);
+  f->v = new_vault ();
+
+  /* What may be asked, so that a request would be seen. */
+  assert_int_equal (asked (f, recovery, false, false), 1);
+  assert_int_equal (asked (f, recovery, true, true), 1);
+  assert_int_equal (asked (f, advertisement, true, false), 1);
+  assert_int_equal (asked (f, advertisement, false, false), 0);
+  assert_int_equal (asked (f, recovery, true, false), 0);
+
+  vault_use_keydir (f->v, folder, &err);
+  assert_no_error (&err);
+  assert_int_equal (asked (f, recovery, false, false), 0);
+  assert_int_equal (asked (f, recovery, true, true), 0);
+  assert_int_equal (asked (f, advertisement, true, true), 0);
+  vault_forget_answers (f->v, &err);
+  assert_no_error (&err);
+  vault_collect_requests (f->v, &err);
+  assert_no_error (&err);
+  assert_int_equal (asked (f, recovery, false, false), 0);
+  assert_int_equal (asked (f, advertisement, false, false), 0);
+}
+
 /* What somebody could do outside who has taken the vault over: 1 is to read a
  * file and write it to another, 2 to connect to a server.
  */
@@ -641,7 +707,8 @@ main (void)
     TEST (no_leaves), TEST (other_key), TEST (many_extents),
     TEST (long_extent), TEST (no_bytes), TEST (more_bytes), TEST (two),
     TEST (preflight), TEST (export), TEST (killed),
-    TEST (answers_forgotten), TEST (answers_gone), TEST (exploit),
+    TEST (answers_forgotten), TEST (answers_gone), TEST (asks_more),
+    TEST (exploit),
   };
 
   return run_unit_tests (tests);
