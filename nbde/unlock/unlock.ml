@@ -97,17 +97,25 @@ let check_memory (g : Guestfs.guestfs) plan ?until device =
   | Some _ | None -> ()
 
 (* Put the quick header over the device, that is, into the overlay.  It only
- * saves time, so a header that does not allow it is no failure.
+ * saves time, so a header that does not allow it is no failure; nor is a device
+ * that cannot be written to, such as a volume that is read-only.  If only a part
+ * was written, the open says so.
  *)
 let quicken g plan (device : device) (unlocked : Clevis.Exchange.unlocked) =
   let { Clevis.Exchange.key; keyslot; _ } = unlocked in
-  match Clevis.Luks.quicken device.luks ~key ~keyslot with
-  | changes ->
-     List.iter (fun (offset, data) -> write_all g device.name offset data)
-       changes
-  | exception Clevis.Error { message; _ } ->
-     Messages.debug "%s: opened with its own header: %s" device.name message;
-     check_memory g plan ~until:[keyslot] device
+  let without message =
+    Messages.debug "%s: opened with its own header: %s" device.name message;
+    check_memory g plan ~until:[keyslot] device in
+  match
+    List.iter (fun (offset, data) -> write_all g device.name offset data)
+      (Clevis.Luks.quicken device.luks ~key ~keyslot)
+  with
+  | () -> ()
+  | exception Clevis.Error { message; _ } -> without message
+  | exception Guestfs.Error message ->
+     Signals.check ();
+     g#ping_daemon ();
+     without (Guestfs_error.line message)
 
 (* Not readonly, although the guest's disk is never written: all writes go to
  * an overlay that ends with the appliance, and a journal that is not clean
