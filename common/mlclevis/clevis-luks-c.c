@@ -143,10 +143,11 @@ nbde_luks_supply (value luksv, value offsetv, value datav)
 }
 
 static value
-copy_keyslot (const struct heard_keyslot *k)
+copy_keyslot (const void *item)
 {
   CAMLparam0 ();
   CAMLlocal1 (slotv);
+  const struct heard_keyslot *k = item;
 
   slotv = caml_alloc (10, 0);
   Store_field (slotv, 0, Val_int (k->slot));
@@ -163,35 +164,30 @@ copy_keyslot (const struct heard_keyslot *k)
 }
 
 static value
-copy_params (const struct heard_pin *pin)
+copy_param (const void *item)
 {
   CAMLparam0 ();
-  CAMLlocal2 (paramsv, pairv);
-  size_t i;
+  CAMLlocal1 (pairv);
+  const struct heard_param *param = item;
 
-  paramsv = Val_emptylist;
-  for (i = pin->nr_params; i > 0; --i) {
-    pairv = caml_alloc (2, 0);
-    Store_field (pairv, 0, stub_copy_string (pin->params[i - 1].name));
-    Store_field (pairv, 1, stub_copy_string (pin->params[i - 1].value));
-    paramsv = stub_cons (pairv, paramsv);
-  }
-  CAMLreturn (paramsv);
+  pairv = caml_alloc (2, 0);
+  Store_field (pairv, 0, stub_copy_string (param->name));
+  Store_field (pairv, 1, stub_copy_string (param->value));
+  CAMLreturn (pairv);
 }
 
 /* The depth of a tree is limited by what is heard of it. */
 static value
-copy_pin (const struct heard_pin *pin)
+copy_pin (const void *item)
 {
   CAMLparam0 ();
-  CAMLlocal4 (pinv, childrenv, childv, unusablev);
-  size_t i;
+  CAMLlocal4 (pinv, childrenv, paramsv, unusablev);
+  const struct heard_pin *pin = item;
 
-  childrenv = Val_emptylist;
-  for (i = pin->nr_children; i > 0; --i) {
-    childv = copy_pin (&pin->children[i - 1]);
-    childrenv = stub_cons (childv, childrenv);
-  }
+  childrenv = stub_copy_list (copy_pin, pin->children, pin->nr_children,
+                              sizeof *pin->children);
+  paramsv = stub_copy_list (copy_param, pin->params, pin->nr_params,
+                            sizeof *pin->params);
   unusablev = Val_none;
   if (pin->has_failed)
     unusablev = caml_alloc_some (stub_copy_error (&pin->error));
@@ -205,31 +201,27 @@ copy_pin (const struct heard_pin *pin)
   Store_field (pinv, 5, stub_copy_string_option (pin->kid));
   Store_field (pinv, 6, stub_copy_string_option (pin->thp_alg));
   Store_field (pinv, 7, stub_copy_string_option (pin->curve));
-  Store_field (pinv, 8, copy_params (pin));
+  Store_field (pinv, 8, paramsv);
   Store_field (pinv, 9, stub_copy_string_option (pin->warning));
   Store_field (pinv, 10, unusablev);
   CAMLreturn (pinv);
 }
 
 static value
-copy_slot_numbers (const struct heard_token *t)
+copy_number (const void *item)
 {
-  CAMLparam0 ();
-  CAMLlocal1 (slotsv);
-  size_t i;
-
-  slotsv = Val_emptylist;
-  for (i = t->nr_keyslots; i > 0; --i)
-    slotsv = stub_cons (Val_int (t->keyslots[i - 1]), slotsv);
-  CAMLreturn (slotsv);
+  return Val_int (*(const int *) item);
 }
 
 static value
-copy_token (const struct heard_token *t)
+copy_token (const void *item)
 {
   CAMLparam0 ();
-  CAMLlocal3 (tokenv, pinv, brokenv);
+  CAMLlocal4 (tokenv, slotsv, pinv, brokenv);
+  const struct heard_token *t = item;
 
+  slotsv = stub_copy_list (copy_number, t->keyslots, t->nr_keyslots,
+                           sizeof *t->keyslots);
   pinv = brokenv = Val_none;
   if (t->has_pin)
     pinv = caml_alloc_some (copy_pin (&t->pin));
@@ -239,41 +231,11 @@ copy_token (const struct heard_token *t)
   tokenv = caml_alloc (6, 0);
   Store_field (tokenv, 0, Val_int (t->id));
   Store_field (tokenv, 1, stub_copy_string (t->kind));
-  Store_field (tokenv, 2, copy_slot_numbers (t));
+  Store_field (tokenv, 2, slotsv);
   Store_field (tokenv, 3, pinv);
   Store_field (tokenv, 4, stub_copy_string_option (t->stale));
   Store_field (tokenv, 5, brokenv);
   CAMLreturn (tokenv);
-}
-
-static value
-copy_keyslots (const struct heard_luks *heard)
-{
-  CAMLparam0 ();
-  CAMLlocal2 (slotsv, slotv);
-  size_t i;
-
-  slotsv = Val_emptylist;
-  for (i = heard->nr_keyslots; i > 0; --i) {
-    slotv = copy_keyslot (&heard->keyslots[i - 1]);
-    slotsv = stub_cons (slotv, slotsv);
-  }
-  CAMLreturn (slotsv);
-}
-
-static value
-copy_tokens (const struct heard_luks *heard)
-{
-  CAMLparam0 ();
-  CAMLlocal2 (tokensv, tokenv);
-  size_t i;
-
-  tokensv = Val_emptylist;
-  for (i = heard->nr_tokens; i > 0; --i) {
-    tokenv = copy_token (&heard->tokens[i - 1]);
-    tokensv = stub_cons (tokenv, tokensv);
-  }
-  CAMLreturn (tokensv);
 }
 
 static const struct heard_luks *
@@ -294,9 +256,13 @@ value
 nbde_luks_info (value luksv)
 {
   CAMLparam1 (luksv);
-  CAMLlocal1 (infov);
+  CAMLlocal3 (infov, slotsv, tokensv);
   const struct heard_luks *heard = list (luksv);
 
+  slotsv = stub_copy_list (copy_keyslot, heard->keyslots, heard->nr_keyslots,
+                           sizeof *heard->keyslots);
+  tokensv = stub_copy_list (copy_token, heard->tokens, heard->nr_tokens,
+                            sizeof *heard->tokens);
   infov = caml_alloc (10, 0);
   Store_field (infov, 0, Val_int (heard->version));
   Store_field (infov, 1, stub_copy_string (heard->uuid));
@@ -306,8 +272,8 @@ nbde_luks_info (value luksv)
   Store_field (infov, 5, Val_int (heard->sector_size));
   Store_field (infov, 6, caml_copy_int64 (heard->data_offset));
   Store_field (infov, 7, stub_copy_string_option (heard->note));
-  Store_field (infov, 8, copy_keyslots (heard));
-  Store_field (infov, 9, copy_tokens (heard));
+  Store_field (infov, 8, slotsv);
+  Store_field (infov, 9, tokensv);
   CAMLreturn (infov);
 }
 
@@ -322,22 +288,18 @@ nbde_luks_is_quick (value luksv)
 }
 
 static value
-copy_changes (const struct vault_change *changes, int n)
+copy_change (const void *item)
 {
   CAMLparam0 ();
-  CAMLlocal3 (changesv, changev, datav);
-  int i;
+  CAMLlocal2 (changev, datav);
+  const struct vault_change *change = item;
 
-  changesv = Val_emptylist;
-  for (i = n - 1; i >= 0; --i) {
-    datav = caml_alloc_initialized_string (changes[i].extent.length,
-                                           (const char *) changes[i].bytes);
-    changev = caml_alloc (2, 0);
-    Store_field (changev, 0, caml_copy_int64 (changes[i].extent.offset));
-    Store_field (changev, 1, datav);
-    changesv = stub_cons (changev, changesv);
-  }
-  CAMLreturn (changesv);
+  datav = caml_alloc_initialized_string (change->extent.length,
+                                         (const char *) change->bytes);
+  changev = caml_alloc (2, 0);
+  Store_field (changev, 0, caml_copy_int64 (change->extent.offset));
+  Store_field (changev, 1, datav);
+  CAMLreturn (changev);
 }
 
 extern value nbde_luks_quicken (value luksv, value keyv, value keyslotv);
@@ -360,7 +322,7 @@ nbde_luks_quicken (value luksv, value keyv, value keyslotv)
 
   if (n == -1)
     stub_raise_error (&err);
-  changesv = copy_changes (changes, n);
+  changesv = stub_copy_list (copy_change, changes, n, sizeof *changes);
   vault_changes_free (changes, n);
   CAMLreturn (changesv);
 }

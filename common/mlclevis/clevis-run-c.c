@@ -116,10 +116,11 @@ copy_error_of (const struct heard_leaf *leaf)
 }
 
 static value
-copy_leaf (const struct heard_leaf *leaf)
+copy_leaf (const void *item)
 {
   CAMLparam0 ();
   CAMLlocal2 (leafv, errorv);
+  const struct heard_leaf *leaf = item;
 
   errorv = copy_error_of (leaf);
   leafv = caml_alloc (7, 0);
@@ -134,10 +135,11 @@ copy_leaf (const struct heard_leaf *leaf)
 }
 
 static value
-copy_checked (const struct heard_leaf *leaf)
+copy_checked (const void *item)
 {
   CAMLparam0 ();
   CAMLlocal2 (leafv, errorv);
+  const struct heard_leaf *leaf = item;
 
   errorv = copy_error_of (leaf);
   leafv = caml_alloc (8, 0);
@@ -153,48 +155,15 @@ copy_checked (const struct heard_leaf *leaf)
 }
 
 static value
-copy_leaves (const struct heard_outcome *o,
-             value (*copy) (const struct heard_leaf *leaf))
+copy_text (const void *item)
 {
-  CAMLparam0 ();
-  CAMLlocal2 (leavesv, leafv);
-  size_t i;
-
-  leavesv = Val_emptylist;
-  for (i = o->nr_leaves; i > 0; --i) {
-    leafv = copy (&o->leaves[i - 1]);
-    leavesv = stub_cons (leafv, leavesv);
-  }
-  CAMLreturn (leavesv);
+  return stub_copy_string (*(char *const *) item);
 }
 
 static value
-copy_texts (char *const *texts, size_t n)
+copy_error (const void *item)
 {
-  CAMLparam0 ();
-  CAMLlocal2 (textsv, textv);
-
-  textsv = Val_emptylist;
-  for (; n > 0; --n) {
-    textv = stub_copy_string (texts[n - 1]);
-    textsv = stub_cons (textv, textsv);
-  }
-  CAMLreturn (textsv);
-}
-
-static value
-copy_errors (const struct heard_outcome *o)
-{
-  CAMLparam0 ();
-  CAMLlocal2 (errorsv, errorv);
-  size_t i;
-
-  errorsv = Val_emptylist;
-  for (i = o->nr_errors; i > 0; --i) {
-    errorv = stub_copy_error (&o->errors[i - 1]);
-    errorsv = stub_cons (errorv, errorsv);
-  }
-  CAMLreturn (errorsv);
+  return stub_copy_error (item);
 }
 
 static value
@@ -204,7 +173,8 @@ copy_unlocked (struct vault_run *run, size_t i,
   CAMLparam0 ();
   CAMLlocal3 (unlockedv, keyv, serversv);
 
-  serversv = copy_texts (o->servers, o->nr_servers);
+  serversv = stub_copy_list (copy_text, o->servers, o->nr_servers,
+                             sizeof *o->servers);
   keyv = stub_alloc_key ();
   unlockedv = caml_alloc (6, 0);
   Store_field (unlockedv, 0, keyv);
@@ -236,7 +206,8 @@ copy_status (struct vault_run *run, size_t i, const struct heard_outcome *o)
     argv = copy_unlocked (run, i, o);
     statusv = caml_alloc (1, TAG_UNLOCKED);
   } else {
-    argv = copy_errors (o);
+    argv = stub_copy_list (copy_error, o->errors, o->nr_errors,
+                           sizeof *o->errors);
     statusv = caml_alloc (1, TAG_FAILED);
   }
   Store_field (statusv, 0, argv);
@@ -255,8 +226,10 @@ nbde_exchange_result (value runv, value iv)
   const struct heard_outcome *o = vault_run_outcome (run, i);
 
   statusv = copy_status (run, i, o);
-  leavesv = copy_leaves (o, copy_leaf);
-  warningsv = copy_texts (o->warnings, o->nr_warnings);
+  leavesv = stub_copy_list (copy_leaf, o->leaves, o->nr_leaves,
+                            sizeof *o->leaves);
+  warningsv = stub_copy_list (copy_text, o->warnings, o->nr_warnings,
+                              sizeof *o->warnings);
   resultv = caml_alloc (3, 0);
   Store_field (resultv, 0, statusv);
   Store_field (resultv, 1, leavesv);
@@ -274,7 +247,8 @@ nbde_preflight_result (value runv, value iv)
   const struct heard_outcome *o = vault_run_outcome (Run_val (runv),
                                                      Long_val (iv));
 
-  leavesv = copy_leaves (o, copy_checked);
+  leavesv = stub_copy_list (copy_checked, o->leaves, o->nr_leaves,
+                            sizeof *o->leaves);
   resultv = caml_alloc (2, 0);
   Store_field (resultv, 0, Val_int (o->status));
   Store_field (resultv, 1, leavesv);

@@ -32,7 +32,9 @@
 #include "policy/policy.h"
 #include "vault/vault.h"
 
-extern value stub_cons (value headv, value tailv);
+/* A list of what copy makes of n items, each of so many bytes. */
+extern value stub_copy_list (value (*copy) (const void *item),
+                             const void *items, size_t n, size_t size);
 
 /* NULL is the empty string. */
 extern value stub_copy_string (const char *s);

@@ -13,15 +13,21 @@
 #include "clevis-stubs.h"
 
 value
-stub_cons (value headv, value tailv)
+stub_copy_list (value (*copy) (const void *item), const void *items, size_t n,
+                size_t size)
 {
-  CAMLparam2 (headv, tailv);
-  CAMLlocal1 (consv);
+  CAMLparam0 ();
+  CAMLlocal3 (listv, headv, consv);
 
-  consv = caml_alloc_small (2, Tag_cons);
-  Field (consv, 0) = headv;
-  Field (consv, 1) = tailv;
-  CAMLreturn (consv);
+  listv = Val_emptylist;
+  for (; n > 0; --n) {
+    headv = copy ((const char *) items + (n - 1) * size);
+    consv = caml_alloc_small (2, Tag_cons);
+    Field (consv, 0) = headv;
+    Field (consv, 1) = listv;
+    listv = consv;
+  }
+  CAMLreturn (listv);
 }
 
 value
