@@ -15,9 +15,13 @@ AM_LDFLAGS = \
 
 CLEANFILES = *~
 
+# What libclevis.a needs of another folder.
+CONFINE_LIB = $(top_builddir)/common/sandbox/libconfine.a
+
 # How to compile against libclevis.a, and what to link with it.
 CLEVIS_CFLAGS = \
 	-iquote $(top_srcdir)/common/clevis \
+	-iquote $(top_srcdir)/common \
 	$(LIBCRYPTSETUP_CFLAGS) \
 	$(LUKSMETA_CFLAGS) \
 	$(JOSE_CFLAGS) \

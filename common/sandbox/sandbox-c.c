@@ -33,6 +33,8 @@
 #include <caml/mlvalues.h>
 #include <caml/unixsupport.h>
 
+#include "sandbox/confine.h"
+
 extern value nbde_sandbox_spawn (value childv);
 extern value nbde_sandbox_file_rules (value unitv);
 
@@ -57,53 +59,22 @@ enum { NO_NETWORK, INTERNET, ALL_SOCKETS };
 #define CPU_LIMIT 10            /* seconds */
 #define FILE_LIMIT (64ul * 1024 * 1024)
 
-/* Rights of Landlock that headers of Linux 5.13 do not name. */
-#define ACCESS_REFER (1ull << 13)
-#define ACCESS_TRUNCATE (1ull << 14)
-
 #define ACCESS_READ                                                     \
   (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE            \
    | LANDLOCK_ACCESS_FS_READ_DIR)
 #define ACCESS_WRITE                                                    \
   (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG          \
-   | LANDLOCK_ACCESS_FS_REMOVE_FILE | ACCESS_TRUNCATE)
-/* All that the first version of Landlock (Linux 5.13) knows. */
-#define ACCESS_FIRST ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
-/* Of these, what is right for a file that is no folder. */
+   | LANDLOCK_ACCESS_FS_REMOVE_FILE | CONFINE_ACCESS_TRUNCATE)
+/* Of all, what is right for a file that is no folder. */
 #define ACCESS_OF_FILE                                                  \
   (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE            \
-   | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
-
-/* The version of Landlock, or 0 where the kernel has none or does not use
- * it.
- */
-static int
-landlock_version (void)
-{
-  const long r = syscall (SYS_landlock_create_ruleset, NULL, 0,
-                          LANDLOCK_CREATE_RULESET_VERSION);
-
-  return r > 0 ? (int) r : 0;
-}
+   | LANDLOCK_ACCESS_FS_WRITE_FILE | CONFINE_ACCESS_TRUNCATE)
 
 value
 nbde_sandbox_file_rules (value unitv)
 {
   (void) unitv;
-  return Val_bool (landlock_version () > 0);
-}
-
-/* All rights that this kernel can withhold. */
-static uint64_t
-handled_access (int version)
-{
-  uint64_t access = ACCESS_FIRST;
-
-  if (version >= 2)
-    access |= ACCESS_REFER;
-  if (version >= 3)
-    access |= ACCESS_TRUNCATE;
-  return access;
+  return Val_bool (confine_landlock_version () > 0);
 }
 
 /* A path that is not there needs no rule. */
@@ -140,16 +111,13 @@ allow_paths (int ruleset, value pathsv, uint64_t access)
 static int
 new_ruleset (value readablev, value writablev)
 {
-  const int version = landlock_version ();
-  struct landlock_ruleset_attr attr = {
-    .handled_access_fs = handled_access (version)
-  };
-  const uint64_t known = attr.handled_access_fs;
+  const int version = confine_landlock_version ();
+  const uint64_t known = confine_landlock_rights (version);
   int fd, saved;
 
   if (version == 0)
     return -2;
-  fd = syscall (SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+  fd = confine_landlock_new (known);
   if (fd == -1)
     return -1;
   if (allow_paths (fd, readablev, ACCESS_READ & known) == -1 ||
@@ -227,13 +195,6 @@ static const struct {
   { SCMP_SYS (prctl), 0, PR_SET_PDEATHSIG },
 };
 
-/* Not every architecture has every call. */
-static int
-checked (int r)
-{
-  return r == -EDOM || r == -EINVAL ? 0 : r;
-}
-
 static int
 refuse (scmp_filter_ctx filter, const int *calls, size_t n)
 {
@@ -241,7 +202,7 @@ refuse (scmp_filter_ctx filter, const int *calls, size_t n)
   int r = 0;
 
   for (i = 0; i < n && r == 0; ++i)
-    r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), calls[i],
+    r = confine_checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), calls[i],
                                    0));
   return r;
 }
@@ -254,7 +215,7 @@ refuse_values (scmp_filter_ctx filter)
 
   for (i = 0; i < sizeof refused_values / sizeof refused_values[0] && r == 0;
        ++i)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ERRNO (EPERM), refused_values[i].call, 1,
           SCMP_CMP32 (refused_values[i].argument, SCMP_CMP_EQ,
                       refused_values[i].value)));
@@ -271,19 +232,17 @@ refuse_families (scmp_filter_ctx filter)
   uint32_t family;
   int r;
 
-  r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM),
+  r = confine_checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM),
                                  SCMP_SYS (socketpair), 0));
   for (family = 0; family < all && r == 0; ++family)
     if (family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
-      r = checked (seccomp_rule_add (
+      r = confine_checked (seccomp_rule_add (
             filter, SCMP_ACT_ERRNO (EAFNOSUPPORT), SCMP_SYS (socket), 1,
             SCMP_A0_32 (SCMP_CMP_EQ, family)));
   return r;
 }
 
-/* Threads are no processes.  clone3 has its flags where a filter does not see
- * them; told that there is none, libc takes clone.
- */
+/* Threads are no processes. */
 static int
 refuse_processes (scmp_filter_ctx filter)
 {
@@ -292,10 +251,9 @@ refuse_processes (scmp_filter_ctx filter)
 
   r = refuse (filter, forks, sizeof forks / sizeof forks[0]);
   if (r == 0)
-    r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS),
-                                   SCMP_SYS (clone3), 0));
+    r = confine_hide_clone3 (filter);
   if (r == 0)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ERRNO (EPERM), SCMP_SYS (clone), 1,
           SCMP_A0 (SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)));
   return r;
@@ -309,11 +267,11 @@ refuse_others (scmp_filter_ctx filter)
 {
   int r;
 
-  r = checked (seccomp_rule_add (
+  r = confine_checked (seccomp_rule_add (
         filter, SCMP_ACT_ERRNO (EPERM), SCMP_SYS (tgkill), 1,
         SCMP_A0_32 (SCMP_CMP_NE, (uint32_t) getpid ())));
   if (r == 0)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ERRNO (EPERM), SCMP_SYS (prlimit64), 1,
           SCMP_A0_32 (SCMP_CMP_NE, 0)));
   return r;
@@ -350,20 +308,6 @@ new_filter (int network, bool processes)
   return NULL;
 }
 
-static void
-limit (int resource, rlim_t most)
-{
-  struct rlimit rlim;
-
-  if (getrlimit (resource, &rlim) == -1)
-    return;
-  if (rlim.rlim_max > most)
-    rlim.rlim_max = most;
-  if (rlim.rlim_cur > rlim.rlim_max)
-    rlim.rlim_cur = rlim.rlim_max;
-  setrlimit (resource, &rlim);
-}
-
 /* Dispositions of handlers do not outlive exec, what is ignored does. */
 static void
 reset_signals (void)
@@ -385,67 +329,28 @@ redirect (int errors)
     ? -1 : 0;
 }
 
-/* Whatever this process was given, the program is given nothing of it. */
-static void
-close_others (void)
-{
-#ifdef HAVE_CLOSEFROM
-  closefrom (STDERR_FILENO + 1);
-#else
-  const long most = sysconf (_SC_OPEN_MAX);
-  long fd;
-
-  for (fd = STDERR_FILENO + 1; fd < most; ++fd)
-    close (fd);
-#endif
-}
-
-/* Of root's privileges, keep those to read what others own: disks are theirs.
- * The bounding set is what a program of root gets.
- */
-static int
-drop_capabilities (void)
-{
-  static const uint32_t kept =
-    1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
-  struct __user_cap_header_struct header = {
-    .version = _LINUX_CAPABILITY_VERSION_3
-  };
-  struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-  unsigned i;
-
-  for (i = 0; prctl (PR_CAPBSET_READ, i, 0, 0, 0) >= 0; ++i)
-    if (i >= 32 || (kept & 1u << i) == 0)
-      prctl (PR_CAPBSET_DROP, i, 0, 0, 0);
-  if (syscall (SYS_capget, &header, data) == -1)
-    return -1;
-  for (i = 0; i < _LINUX_CAPABILITY_U32S_3; ++i) {
-    data[i].permitted &= i == 0 ? kept : 0;
-    data[i].effective &= data[i].permitted;
-    data[i].inheritable = 0;
-  }
-  return syscall (SYS_capset, &header, data);
-}
+/* Of root's privileges, keep those to read what others own: disks are theirs. */
+#define CAPABILITIES (1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH)
 
 static int
 confine (int ruleset, scmp_filter_ctx filter, rlim_t memory)
 {
-  limit (RLIMIT_AS, memory);
-  limit (RLIMIT_CPU, CPU_LIMIT);
-  limit (RLIMIT_FSIZE, FILE_LIMIT);
-  limit (RLIMIT_CORE, 0);
+  confine_limit (RLIMIT_AS, memory);
+  confine_limit (RLIMIT_CPU, CPU_LIMIT);
+  confine_limit (RLIMIT_FSIZE, FILE_LIMIT);
+  confine_limit (RLIMIT_CORE, 0);
   setsid ();
   if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
     return -1;
   /* We may have died before this was asked for: the parent is another then. */
   if (prctl (PR_SET_PDEATHSIG, SIGKILL) == -1)
     return -1;
-  if (drop_capabilities () == -1)
+  if (confine_capabilities (CAPABILITIES, CAPABILITIES) == -1)
     return -1;
-  if (ruleset >= 0 &&
-      syscall (SYS_landlock_restrict_self, ruleset, 0) == -1)
+  if (ruleset >= 0 && confine_landlock_obey (ruleset) == -1)
     return -1;
-  close_others ();
+  /* Whatever this process was given, the program is given nothing of it. */
+  confine_close_from (STDERR_FILENO + 1);
   return refuse_others (filter) < 0 || seccomp_load (filter) < 0 ? -1 : 0;
 }
 

@@ -20,6 +20,7 @@
 #include "base/gettext-compat.h"
 #include "base/secret-thread.h"
 #include "base/secret.h"
+#include "sandbox/confine.h"
 #include "vault/nursery.h"
 
 /* The ends of the way to a vault, and of what it says of itself. */
@@ -151,19 +152,6 @@ forget_signals (void)
   sigprocmask (SIG_SETMASK, &none, NULL);
 }
 
-static void
-close_from (int fd)
-{
-#ifdef HAVE_CLOSEFROM
-  closefrom (fd);
-#else
-  const long most = sysconf (_SC_OPEN_MAX);
-
-  for (; fd < most; ++fd)
-    close (fd);
-#endif
-}
-
 /* The descriptors that a process of ours has, beside the standard ones: the
  * way to the program or the nursery, and where a vault says of what kind it
  * is.
@@ -191,7 +179,7 @@ keep_only (int way, int told)
 #endif
   if (dup2 (w, WAY_FD) == -1 || (t >= 0 && dup2 (t, TOLD_FD) == -1))
     return -1;
-  close_from (t >= 0 ? TOLD_FD + 1 : TOLD_FD);
+  confine_close_from (t >= 0 ? TOLD_FD + 1 : TOLD_FD);
   return 0;
 }
 

@@ -17,17 +17,16 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 
 #include "base/bounds.h"
 #include "jose/jose-prepare.h"
 #include "luks/luks.h"
+#include "sandbox/confine.h"
 #include "vault/wall.h"
 
 /* Address space: two keyslots with the most memory that one may have, and room
@@ -42,11 +41,6 @@
 
 /* A memory file: the copy of a header, which has 136 MiB at most. */
 #define FILE_LIMIT (256 * MIB)
-
-/* Rights of Landlock that headers of Linux 5.13 do not name. */
-#define ACCESS_REFER (1ull << 13)
-#define ACCESS_TRUNCATE (1ull << 14)
-#define ACCESS_FIRST ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
 /* Memory, threads, time, and descriptors that are there. */
 static const int allowed[] = {
@@ -78,13 +72,6 @@ static const int allowed[] = {
   SCMP_SYS (uname), SCMP_SYS (write), SCMP_SYS (writev),
 };
 
-/* Not every architecture has every call. */
-static int
-checked (int r)
-{
-  return r == -EDOM || r == -EINVAL ? 0 : r;
-}
-
 static int
 allow_all (scmp_filter_ctx filter)
 {
@@ -92,24 +79,19 @@ allow_all (scmp_filter_ctx filter)
   int r = 0;
 
   for (i = 0; i < sizeof allowed / sizeof allowed[0] && r == 0; ++i)
-    r = checked (seccomp_rule_add (filter, SCMP_ACT_ALLOW, allowed[i], 0));
+    r = confine_checked (seccomp_rule_add (filter, SCMP_ACT_ALLOW, allowed[i], 0));
   return r;
 }
 
-/* Threads, which are no processes.  clone3 has its flags where a filter does
- * not see them; told that there is none, libc takes clone.
- */
+/* Threads, which are no processes. */
 static int
 allow_threads (scmp_filter_ctx filter)
 {
-  int r = checked (seccomp_rule_add (
+  int r = confine_checked (seccomp_rule_add (
         filter, SCMP_ACT_ALLOW, SCMP_SYS (clone), 1,
         SCMP_A0 (SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)));
 
-  if (r == 0)
-    r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS),
-                                   SCMP_SYS (clone3), 0));
-  return r;
+  return r == 0 ? confine_hide_clone3 (filter) : r;
 }
 
 /* A memory file is opened for reading or writing; nothing is made or cut by it,
@@ -125,11 +107,11 @@ allow_open (scmp_filter_ctx filter)
   int r = 0;
 
   for (i = 0; i < 3 && r == 0; ++i) {
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ALLOW, SCMP_SYS (openat), 1,
           SCMP_A2 (SCMP_CMP_MASKED_EQ, mask, modes[i])));
     if (r == 0)
-      r = checked (seccomp_rule_add (
+      r = confine_checked (seccomp_rule_add (
             filter, SCMP_ACT_ALLOW, SCMP_SYS (open), 1,
             SCMP_A1 (SCMP_CMP_MASKED_EQ, mask, modes[i])));
   }
@@ -153,7 +135,7 @@ allow_fcntl (scmp_filter_ctx filter)
 
   for (i = 0; i < sizeof allowed_fcntl / sizeof allowed_fcntl[0] && r == 0;
        ++i)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ALLOW, SCMP_SYS (fcntl), 1,
           SCMP_A1_32 (SCMP_CMP_EQ, (uint32_t) allowed_fcntl[i])));
   return r;
@@ -168,25 +150,25 @@ allow_fcntl (scmp_filter_ctx filter)
 static int
 allow_parts (scmp_filter_ctx filter)
 {
-  int r = checked (seccomp_rule_add (
+  int r = confine_checked (seccomp_rule_add (
         filter, SCMP_ACT_ALLOW, SCMP_SYS (tgkill), 1,
         SCMP_A0_32 (SCMP_CMP_EQ, (uint32_t) getpid ())));
 
   if (r == 0)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ALLOW, SCMP_SYS (prlimit64), 2,
           SCMP_A0_32 (SCMP_CMP_EQ, 0), SCMP_A2 (SCMP_CMP_EQ, 0)));
   if (r == 0)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ALLOW, SCMP_SYS (prctl), 1,
           SCMP_A0_32 (SCMP_CMP_EQ, PR_SET_NAME)));
   if (r == 0)
-    r = checked (seccomp_rule_add (
+    r = confine_checked (seccomp_rule_add (
           filter, SCMP_ACT_ALLOW, SCMP_SYS (setpriority), 2,
           SCMP_A0_32 (SCMP_CMP_EQ, PRIO_PROCESS),
           SCMP_A1_32 (SCMP_CMP_EQ, 0)));
   if (r == 0)
-    r = checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOTTY),
+    r = confine_checked (seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOTTY),
                                    SCMP_SYS (ioctl), 0));
   return r;
 }
@@ -227,37 +209,17 @@ close_system_calls (void)
 static int
 close_files (void)
 {
-  const long version = syscall (SYS_landlock_create_ruleset, NULL, 0,
-                                LANDLOCK_CREATE_RULESET_VERSION);
-  struct landlock_ruleset_attr attr = { .handled_access_fs = ACCESS_FIRST };
+  const int version = confine_landlock_version ();
   int fd, r;
 
-  if (version < 1)
+  if (version == 0)
     return 0;
-  if (version >= 2)
-    attr.handled_access_fs |= ACCESS_REFER;
-  if (version >= 3)
-    attr.handled_access_fs |= ACCESS_TRUNCATE;
-  fd = syscall (SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+  fd = confine_landlock_new (confine_landlock_rights (version));
   if (fd == -1)
     return -1;
-  r = syscall (SYS_landlock_restrict_self, fd, 0);
+  r = confine_landlock_obey (fd);
   close (fd);
   return r == 0 ? 1 : -1;
-}
-
-static void
-limit (int resource, rlim_t most)
-{
-  struct rlimit rlim;
-
-  if (getrlimit (resource, &rlim) == -1)
-    return;
-  if (rlim.rlim_max > most)
-    rlim.rlim_max = most;
-  if (rlim.rlim_cur > rlim.rlim_max)
-    rlim.rlim_cur = rlim.rlim_max;
-  setrlimit (resource, &rlim);
 }
 
 /* How many threads of this user there may be says nothing of this process, and
@@ -267,38 +229,12 @@ static void
 set_limits (void)
 {
 #ifndef __SANITIZE_ADDRESS__
-  limit (RLIMIT_AS, MEMORY_LIMIT);
+  confine_limit (RLIMIT_AS, MEMORY_LIMIT);
 #endif
-  limit (RLIMIT_CPU, CPU_LIMIT);
-  limit (RLIMIT_FSIZE, FILE_LIMIT);
+  confine_limit (RLIMIT_CPU, CPU_LIMIT);
+  confine_limit (RLIMIT_FSIZE, FILE_LIMIT);
   signal (SIGXFSZ, SIG_IGN);
-  limit (RLIMIT_CORE, 0);
-}
-
-/* What root may do that others may not, the vault need not do either; memory
- * was locked before.
- */
-static int
-drop_capabilities (void)
-{
-  struct __user_cap_header_struct header = {
-    .version = _LINUX_CAPABILITY_VERSION_3
-  };
-  struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-  unsigned i;
-
-  for (i = 0; prctl (PR_CAPBSET_READ, i, 0, 0, 0) >= 0; ++i)
-    prctl (PR_CAPBSET_DROP, i, 0, 0, 0);
-  memset (data, 0, sizeof data);
-  /* Locked memory of threads, beyond the limit of others. */
-  if (syscall (SYS_capget, &header, data) == -1)
-    return -1;
-  for (i = 0; i < _LINUX_CAPABILITY_U32S_3; ++i) {
-    data[i].permitted &= i == 0 ? 1u << CAP_IPC_LOCK : 0;
-    data[i].effective &= data[i].permitted;
-    data[i].inheritable = 0;
-  }
-  return syscall (SYS_capset, &header, data);
+  confine_limit (RLIMIT_CORE, 0);
 }
 
 /* What fails here fails again, and is said, where it is needed. */
@@ -316,8 +252,11 @@ wall_close (struct wall *wall)
   int r;
 
   set_limits ();
+  /* Of what root may do and others may not, the vault needs to lock the memory
+   * of threads, beyond the limit of others.
+   */
   if (prctl (PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
-      drop_capabilities () == -1 ||
+      confine_capabilities (1u << CAP_IPC_LOCK, 0) == -1 ||
       prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
     return -1;
   r = close_files ();
