@@ -28,8 +28,8 @@
 
 #define USER_AGENT "virt-nbde-unlock/" PACKAGE_VERSION
 
-static void
-global_init (void)
+void
+http_prepare (void)
 {
   static bool done;
 
@@ -76,7 +76,7 @@ http_new (const struct policy *policy, struct clevis_error *err)
 {
   struct http *http = calloc (1, sizeof *http);
 
-  global_init ();
+  http_prepare ();
   if (http) {
     http->policy = policy;
     http->watched_fd = -1;

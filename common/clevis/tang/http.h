@@ -50,6 +50,11 @@ struct http_reply {
  */
 typedef void (*http_done_fn) (const struct http_reply *reply, void *opaque);
 
+/* Have libcurl and what it uses begin, which takes a millisecond; http_new does
+ * so, if nobody has before.
+ */
+extern void http_prepare (void);
+
 /* Returns NULL with CLEVIS_ERR_SYSTEM.  The policy is borrowed. */
 extern struct http *http_new (const struct policy *policy,
                               struct clevis_error *err);

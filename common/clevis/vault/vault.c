@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/gettext-compat.h"
+#include "tang/http.h"
 #include "vault/inside.h"
 #include "vault/vault-private.h"
 
@@ -49,10 +50,13 @@ vault_new (bool walled, struct clevis_error *err)
   v->ch.fd = -1;
   v->ch.last = &v->ch.first;
   v->nursery = nursery_new (inside_work, walled, err);
-  if (v->nursery)
-    return v;
-  vault_free (v);
-  return NULL;
+  if (v->nursery == NULL) {
+    vault_free (v);
+    return NULL;
+  }
+  /* While the vault gets ready there is time for it. */
+  http_prepare ();
+  return v;
 }
 
 const struct wall *
