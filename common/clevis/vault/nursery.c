@@ -442,6 +442,13 @@ nursery_end (struct nursery *nursery, pid_t pid)
     ? report.code : 0;
 }
 
+bool
+nursery_has_first (const struct nursery *nursery, pid_t pid)
+{
+  return pid == nursery->first;
+}
+
+/* The nursery ends while the first vault does. */
 void
 nursery_free (struct nursery *nursery)
 {

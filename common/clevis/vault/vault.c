@@ -73,7 +73,7 @@ vault_end (struct vault *v)
   v->ended = true;
   v->run = NULL;
   channel_close (&v->ch);
-  if (v->pid > 0)
+  if (v->pid > 0 && !nursery_has_first (v->nursery, v->pid))
     nursery_end (v->nursery, v->pid);
   v->pid = 0;
   nursery_free (v->nursery);
