@@ -260,10 +260,13 @@ nbde_policy_dump (value policyv, value statev, value namev, value fdv)
 {
   CAMLparam4 (policyv, statev, namev, fdv);
   struct clevis_error err = CLEVIS_ERROR_INIT;
+  const struct policy *policy = stub_get_policy (policyv);
+  const char *name = String_val (namev);
+  const int fd = Int_val (fdv);
 
-  stub_get_policy (policyv);
-  if (vault_dump_requests (stub_vault (), Int_val (fdv), String_val (namev),
-                           Bool_val (statev), &err) == -1)
+  if ((Bool_val (statev)
+       ? vault_dump_state (stub_vault (), fd, name, &err)
+       : vault_dump_requests (stub_vault (), policy, fd, name, &err)) == -1)
     stub_raise_error (&err);
   CAMLreturn (Val_unit);
 }

@@ -140,3 +140,18 @@ for name in x y z; do
   import_from $name d.luks
   assert_refused 1 "reply: $name\\.replies is not a file of version 1"
 done
+
+# What is in the file is no argument of the script's programs, and is a whole
+# document before anybody is asked.
+{
+  echo '{"requests": [{"id": "1", "url": "-Kevil", "kid": "k", "body": {}}]}'
+  printf 'url = "%s/adv"\noutput = "made"\n' "$TANG_URL_one"
+} > evil
+before=$(connections one)
+! ./answer-requests evil > evil.replies 2>/dev/null ||
+  fail 'half a document is answered'
+assert_no_file made
+sed -i 1q evil
+./answer-requests evil > evil.replies || fail 'answer-requests evil'
+assert_equal 0 "$(jq '.replies | length' evil.replies)" 'replies'
+assert_equal "$before" "$(connections one)" 'connections'

@@ -120,4 +120,7 @@
 /* A file of offline requests or replies; one takes about 500 bytes. */
 #define BOUND_OFFLINE_FILE (64 * MIB)
 
+/* Requests in such a file. */
+#define BOUND_REQUESTS (64 * 1024)
+
 #endif /* CLEVIS_BOUNDS_H */

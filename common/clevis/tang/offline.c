@@ -128,6 +128,34 @@ dump (const json_t *array, int fd, const char *name, struct clevis_error *err)
 }
 
 int
+offline_write_requests (const json_t *requests, int fd, const char *name,
+                        struct clevis_error *err)
+{
+  return dump (requests, fd, name, err);
+}
+
+static const char *
+member (const json_t *array, size_t i, const char *name)
+{
+  return json_string_value (json_object_get (json_array_get (array, i), name));
+}
+
+/* A question begins with the URL of its token. */
+int
+offline_request (const struct offline *off, size_t i,
+                 struct offline_request *request, struct clevis_error *err)
+{
+  const char *question = member (off->state, i, "question");
+
+  request->id = member (off->requests, i, "id");
+  request->kid = member (off->requests, i, "kid");
+  request->body = json_object_get (json_array_get (off->requests, i), "body");
+  request->url = question ? strndup (question, strcspn (question, " ")) : NULL;
+  return request->url ? 0
+    : clevis_error_errno (err, ENOMEM, _("offline exchange"));
+}
+
+int
 offline_dump_requests (const struct offline *off, int fd, const char *name,
                        struct clevis_error *err)
 {

@@ -43,9 +43,26 @@ extern int offline_add (struct offline *off, const char *question,
 /* Number of requests. */
 extern size_t offline_count (const struct offline *off);
 
-/* Write the requests, or the state, to a descriptor.  name is for messages.
- * Returns 0, or -1 with CLEVIS_ERR_SYSTEM.
+/* A request; all is borrowed but url, the token's, which is to be freed. */
+struct offline_request {
+  const char *id, *kid;
+  char *url;
+  const json_t *body;
+};
+
+/* The i-th request.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM. */
+extern int offline_request (const struct offline *off, size_t i,
+                            struct offline_request *request,
+                            struct clevis_error *err);
+
+/* Write requests to a descriptor: an array of objects as above.  name is for
+ * messages.  Returns 0, or -1 with CLEVIS_ERR_SYSTEM.
  */
+extern int offline_write_requests (const json_t *requests, int fd,
+                                   const char *name,
+                                   struct clevis_error *err);
+
+/* The same of what was collected, or the state. */
 extern int offline_dump_requests (const struct offline *off, int fd,
                                   const char *name, struct clevis_error *err);
 extern int offline_dump_state (const struct offline *off, int fd,

@@ -318,6 +318,31 @@ FAULT (flood_where) { return flood (in, MESSAGE_WHERE); }
 FAULT (flood_cancel) { return flood (in, MESSAGE_CANCEL); }
 FAULT (flood_join) { return flood (in, MESSAGE_JOIN); }
 
+/* Requests for another machine, which nobody has asked for. */
+static bool
+list_request (struct inside *in, const char *id, const char *url)
+{
+  say (MESSAGE_TEXT, 0);
+  message_set (lie->text.text, id);
+  send_now (in);
+  say (MESSAGE_ASK, 0);
+  lie->ask.what = ASK_RECOVERY;
+  message_set (lie->ask.url, url);
+  message_set (lie->ask.kid, kid);
+  send_now (in);
+  say (MESSAGE_POINT, 0);
+  message_set (lie->point.curve, "P-256");
+  message_set (lie->point.x, kid);
+  message_set (lie->point.y, kid);
+  send_now (in);
+  return say_done (in, 0, 0, 0);
+}
+
+FAULT (list_allowed) { return list_request (in, "a", "http://127.0.0.1"); }
+FAULT (list_cloud) { return list_request (in, "a", "http://169.254.169.254"); }
+FAULT (list_argument) { return list_request (in, "a", "-Kfile"); }
+FAULT (list_id) { return list_request (in, "\033]0;a\a", "http://127.0.0.1"); }
+
 /* Outcomes. */
 
 static bool
@@ -458,6 +483,10 @@ static const struct fault {
   { "flood-where", MESSAGE_RUN, flood_where },
   { "flood-cancel", MESSAGE_RUN, flood_cancel },
   { "flood-join", MESSAGE_RUN, flood_join },
+  { "list-allowed", MESSAGE_OFFLINE_LIST, list_allowed },
+  { "list-cloud", MESSAGE_OFFLINE_LIST, list_cloud },
+  { "list-argument", MESSAGE_OFFLINE_LIST, list_argument },
+  { "list-id", MESSAGE_OFFLINE_LIST, list_id },
   { "no-key", MESSAGE_RESULT, no_key },
   { "no-keyslot", MESSAGE_RESULT, no_keyslot },
   { "no-end", MESSAGE_RESULT, no_end },
@@ -488,6 +517,11 @@ is_about (const struct message *m, const char *fault)
   switch (m->tag) {
   case MESSAGE_LUKS_NEW:
     return strcmp (m->text.text.text + 5, fault) == 0;
+  case MESSAGE_OFFLINE_LIST:
+    for (i = 0; i < MOST; ++i)
+      if (is_named (i, fault))
+        return true;
+    return false;
   case MESSAGE_RUN:
     for (i = 0; i < nr_in_run; ++i)
       if (is_named (in_run[i], fault))

@@ -133,11 +133,7 @@ make_point (struct beyond *b, uint32_t id, struct clevis_error *err)
     if (send_message (b, &m, err) == -1)
       return -1;
   }
-  message_init (&m, MESSAGE_POINT, id);
-  message_set (m.point.curve,
-               json_string_value (json_object_get (point, "crv")));
-  message_set (m.point.x, json_string_value (json_object_get (point, "x")));
-  message_set (m.point.y, json_string_value (json_object_get (point, "y")));
+  message_of_point (&m, id, point);
   return send_message (b, &m, err);
 }
 

@@ -400,14 +400,49 @@ COMMAND (offline_count_)
   return 0;
 }
 
+/* The program judges them once more, and writes them. */
+static int
+tell_request (struct inside *in, size_t i, struct clevis_error *err)
+{
+  struct offline_request request;
+  struct message m;
+  int r;
+
+  if (offline_request (in->offline, i, &request, err) == -1)
+    return -1;
+  message_init (&m, MESSAGE_TEXT, i);
+  message_set (m.text.text, request.id);
+  r = tell (&in->ch, &m, err);
+  message_init (&m, MESSAGE_ASK, i);
+  m.ask.what = ASK_RECOVERY;
+  message_set (m.ask.url, request.url);
+  message_set (m.ask.kid, request.kid);
+  free (request.url);
+  if (r == 0)
+    r = tell (&in->ch, &m, err);
+  message_of_point (&m, i, request.body);
+  return r == 0 ? tell (&in->ch, &m, err) : -1;
+}
+
+COMMAND (offline_list)
+{
+  size_t i;
+
+  UNUSED;
+  if (in->offline == NULL)
+    return in->broken = true, -1;
+  for (i = 0; i < offline_count (in->offline); ++i)
+    if (tell_request (in, i, err) == -1)
+      return -1;
+  return 0;
+}
+
 COMMAND (offline_write_)
 {
   UNUSED;
   if (in->offline == NULL)
     return in->broken = true, -1;
-  return m->text.a
-    ? offline_dump_state (in->offline, fds->fd[0], m->text.text.text, err)
-    : offline_dump_requests (in->offline, fds->fd[0], m->text.text.text, err);
+  return offline_dump_state (in->offline, fds->fd[0], m->text.text.text, err);
 }
 
 COMMAND (offline_name)
@@ -555,6 +590,7 @@ static const command_fn commands[MESSAGE_LAST] = {
   [MESSAGE_KEYDIR_CHECK] = keydir_check_,
   [MESSAGE_OFFLINE_COLLECT] = offline_collect,
   [MESSAGE_OFFLINE_COUNT] = offline_count_,
+  [MESSAGE_OFFLINE_LIST] = offline_list,
   [MESSAGE_OFFLINE_WRITE] = offline_write_,
   [MESSAGE_OFFLINE_NAME] = offline_name,
   [MESSAGE_OFFLINE_LOAD] = offline_load_,

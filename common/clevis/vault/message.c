@@ -45,6 +45,7 @@ static const struct kind {
   [MESSAGE_KEYDIR_CHECK] = { SIZE (plain), 0 },
   [MESSAGE_OFFLINE_COLLECT] = { SIZE (plain), 0 },
   [MESSAGE_OFFLINE_COUNT] = { SIZE (plain), 0 },
+  [MESSAGE_OFFLINE_LIST] = { SIZE (plain), 0 },
   [MESSAGE_OFFLINE_WRITE] = { SIZE (text), 1 },
   [MESSAGE_OFFLINE_NAME] = { SIZE (text), 0 },
   [MESSAGE_OFFLINE_LOAD] = { SIZE (text), 2 },
@@ -131,8 +132,8 @@ is_time (double seconds)
   return seconds >= 0 && seconds < 1e9;
 }
 
-static bool
-is_base64url (const char *text)
+bool
+message_is_base64url (const char *text)
 {
   static const char letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -234,7 +235,7 @@ is_ask (const struct message_ask *a)
 {
   return is_within (a->what, ASK_RECOVERY, ASK_ADVERTISEMENT) &&
     a->url.is_there && IS_TEXT (a->url) && a->kid.is_there &&
-    IS_TEXT (a->kid) && is_base64url (a->kid.text) &&
+    IS_TEXT (a->kid) && message_is_base64url (a->kid.text) &&
     (strlen (a->kid.text) == 43 || strlen (a->kid.text) == 27);
 }
 
@@ -256,8 +257,8 @@ is_point (const struct message_point *p)
   for (i = 0; i < sizeof curves / sizeof curves[0]; ++i)
     if (strcmp (p->curve.text, curves[i].curve) == 0)
       return p->x.is_there && p->y.is_there &&
-        strlen (p->x.text) == curves[i].len && is_base64url (p->x.text) &&
-        strlen (p->y.text) == curves[i].len && is_base64url (p->y.text);
+        strlen (p->x.text) == curves[i].len && message_is_base64url (p->x.text) &&
+        strlen (p->y.text) == curves[i].len && message_is_base64url (p->y.text);
   return false;
 }
 
@@ -328,6 +329,16 @@ message_is_valid (const struct message *m, size_t size, size_t nr_fds)
   return size >= offsetof (struct message, plain) &&
     message_size (m->tag) == size && size > 0 &&
     kinds[m->tag].fds == nr_fds && is_content_valid (m);
+}
+
+void
+message_of_point (struct message *m, uint32_t id, const json_t *point)
+{
+  message_init (m, MESSAGE_POINT, id);
+  message_set (m->point.curve,
+               json_string_value (json_object_get (point, "crv")));
+  message_set (m->point.x, json_string_value (json_object_get (point, "x")));
+  message_set (m->point.y, json_string_value (json_object_get (point, "y")));
 }
 
 void

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <jansson.h>
 
 #include "base/bounds.h"
 #include "base/clevis-error.h"
@@ -48,7 +49,8 @@ enum message_tag {
   MESSAGE_KEYDIR_CHECK,    /* plain */
   MESSAGE_OFFLINE_COLLECT, /* plain */
   MESSAGE_OFFLINE_COUNT,   /* plain */
-  MESSAGE_OFFLINE_WRITE,   /* text, with a descriptor: name; the state if a */
+  MESSAGE_OFFLINE_LIST,    /* plain: gives TEXT (its id), ASK, POINT of each */
+  MESSAGE_OFFLINE_WRITE,   /* text, with a descriptor: name; the state */
   MESSAGE_OFFLINE_NAME,    /* text: name of the file of replies */
   MESSAGE_OFFLINE_LOAD,    /* text, with two descriptors: name of the state */
   MESSAGE_ANSWERS_FREE,    /* plain: keys of servers, requests, replies */
@@ -290,6 +292,13 @@ extern void message_set_text (uint8_t *is_there, char *text, size_t size,
 
 /* The text of a MAYBE, or NULL.  Borrowed. */
 #define message_get(maybe) ((maybe).is_there ? (maybe).text : NULL)
+
+/* Only letters of base64url? */
+extern bool message_is_base64url (const char *text);
+
+/* A point, which is a JWK; NULL: there is none. */
+extern void message_of_point (struct message *m, uint32_t id,
+                              const json_t *point);
 
 /* An error as a message, and back: what is missing in err is added. */
 extern void message_of_error (struct message *m, enum message_tag tag,

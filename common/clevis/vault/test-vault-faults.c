@@ -9,6 +9,7 @@
 
 #include "testlib/testlib.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -494,6 +495,46 @@ test_export (void **state)
   vault_run_free (run);
 }
 
+/* What another machine is to post is judged here, whatever the vault says.  The
+ * last device that was loaded is the one whose fault shows.
+ */
+static void
+test_requests (void **state)
+{
+  static const char *const faults[] = { "cloud", "argument", "id", "allowed" };
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file;
+  struct vault_luks *luks;
+  char device[64];
+  struct stat st;
+  size_t i;
+  int fd, r;
+
+  vault_collect_requests (f->v, &err);
+  assert_no_error (&err);
+  for (i = 0; i < sizeof faults / sizeof faults[0]; ++i) {
+    snprintf (device, sizeof device, "/dev/list-%s", faults[i]);
+    luks = vault_ready_luks (f->v, f->file, device);
+    file = tmp_path ("%s", faults[i]);
+    fd = open (file, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    r = vault_dump_requests (f->v, f->policy, fd, file, &err);
+    assert_int_equal (fstat (fd, &st), 0);
+    close (fd);
+    if (i < 3) {
+      assert_int_equal (r, -1);
+      assert_int_equal (st.st_size, 0);
+      assert_true (err.code != CLEVIS_OK);
+    }
+    else {
+      assert_no_error (&err);
+      assert_true (st.st_size > 0);
+    }
+    clevis_error_clear (&err);
+    vault_luks_free (luks);
+  }
+}
+
 /* A vault is killed from outside: nobody is to blame. */
 static void
 test_killed (void **state)
@@ -706,7 +747,7 @@ main (void)
     TEST (no_key), TEST (no_keyslot), TEST (no_end), TEST (no_reason),
     TEST (no_leaves), TEST (other_key), TEST (many_extents),
     TEST (long_extent), TEST (no_bytes), TEST (more_bytes), TEST (two),
-    TEST (preflight), TEST (export), TEST (killed),
+    TEST (preflight), TEST (export), TEST (requests), TEST (killed),
     TEST (answers_forgotten), TEST (answers_gone), TEST (asks_more),
     TEST (exploit),
   };

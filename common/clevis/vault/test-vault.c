@@ -901,7 +901,10 @@ dump (struct fixture *f, const char *name, bool state)
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   CLEANUP_CLOSE int fd = open (name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 
-  vault_dump_requests (f->v, fd, name, state, &err);
+  if (state)
+    vault_dump_state (f->v, fd, name, &err);
+  else
+    vault_dump_requests (f->v, f->policy, fd, name, &err);
   assert_no_error (&err);
 }
 

@@ -217,8 +217,8 @@ write_requests (const struct options *o)
   struct clevis_error err = CLEVIS_ERROR_INIT;
   size_t n;
 
-  if (vault_dump_requests (o->vault, state, o->state, true, &err) == -1 ||
-      vault_dump_requests (o->vault, requests, o->export, false,
+  if (vault_dump_state (o->vault, state, o->state, &err) == -1 ||
+      vault_dump_requests (o->vault, o->policy, requests, o->export,
                            &err) == -1 ||
       vault_nr_requests (o->vault, &n, &err) == -1)
     die (&err);

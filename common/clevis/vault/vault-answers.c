@@ -21,6 +21,7 @@
 #include "base/gettext-compat.h"
 #include "tang/keydir.h"
 #include "tang/offline.h"
+#include "tang/servers.h"
 #include "vault/vault-private.h"
 
 void
@@ -163,11 +164,79 @@ copy_out (int memory, int fd, const char *name, struct clevis_error *err)
   return 0;
 }
 
-int
-vault_dump_requests (struct vault *v, int fd, const char *name, bool state,
-                     struct clevis_error *err)
+/* What the vault says of one request, from its TEXT on.  It may have been taken
+ * over, and another machine posts what is written here, so it is judged and put
+ * together as a question that is asked from here.
+ */
+static json_t *
+hear_request (struct vault *v, struct asker *asker, const struct message *m,
+              struct clevis_error *err)
 {
-  CLEANUP_CLOSE int memory = memfd_create ("requests", MFD_CLOEXEC);
+  CLEANUP_FREE char *id = strdup (m->text.text.text), *base = NULL, *kid = NULL;
+  const struct message_point *p;
+
+  if (m->tag != MESSAGE_TEXT || !message_is_base64url (m->text.text.text))
+    return NULL;
+  m = vault_next (v);
+  if (m == NULL || m->tag != MESSAGE_ASK || m->ask.what != ASK_RECOVERY)
+    return NULL;
+  kid = strdup (m->ask.kid.text);
+  base = asker_where (asker, m->ask.url.text, err);
+  m = vault_next (v);
+  if (m == NULL || m->tag != MESSAGE_POINT || !m->point.curve.is_there ||
+      base == NULL || id == NULL || kid == NULL)
+    return NULL;
+  p = &m->point;
+  return json_pack ("{s:s, s:s++, s:s, s:{s:s, s:s, s:s, s:s}}", "id", id,
+                    "url", base, "/rec/", kid, "kid", kid, "body", "kty",
+                    "EC", "crv", p->curve.text, "x", p->x.text, "y",
+                    p->y.text);
+}
+
+static json_t *
+hear_requests (struct vault *v, const struct policy *policy,
+               struct clevis_error *err)
+{
+  struct asker *asker = servers_new (policy, err);
+  json_t *requests = json_array (), *request;
+  const struct message *m;
+  struct message list;
+  int r = -1;
+
+  message_init (&list, MESSAGE_OFFLINE_LIST, 0);
+  if (asker && vault_send (v, &list, NULL, 0) == 0)
+    r = 0;
+  while (r == 0 && (m = vault_next (v)) != NULL) {
+    request = json_array_size (requests) < BOUND_REQUESTS
+      ? hear_request (v, asker, m, err) : NULL;
+    r = request ? json_array_append_new (requests, request) : -1;
+  }
+  asker_free (asker);
+  if (r == -1)
+    vault_died (v, NULL, err);
+  else if (vault_finish (v, NULL, err))
+    return requests;
+  json_decref (requests);
+  return NULL;
+}
+
+int
+vault_dump_requests (struct vault *v, const struct policy *policy, int fd,
+                     const char *name, struct clevis_error *err)
+{
+  CLEANUP_JSON json_t *requests = NULL;
+
+  if (vault_ready (v, err) == -1)
+    return -1;
+  requests = hear_requests (v, policy, err);
+  return requests ? offline_write_requests (requests, fd, name, err) : -1;
+}
+
+int
+vault_dump_state (struct vault *v, int fd, const char *name,
+                  struct clevis_error *err)
+{
+  CLEANUP_CLOSE int memory = memfd_create ("state", MFD_CLOEXEC);
   struct message m;
 
   if (memory == -1)
@@ -175,7 +244,6 @@ vault_dump_requests (struct vault *v, int fd, const char *name, bool state,
   if (vault_ready (v, err) == -1)
     return -1;
   message_init (&m, MESSAGE_OFFLINE_WRITE, 0);
-  m.text.a = state;
   message_set (m.text.text, name);
   if (vault_command (v, &m, &memory, 1, NULL, err) == NULL)
     return -1;

@@ -136,8 +136,15 @@ extern int vault_use_keydir (struct vault *v, const char *path,
 extern int vault_collect_requests (struct vault *v, struct clevis_error *err);
 extern int vault_nr_requests (struct vault *v, size_t *n,
                               struct clevis_error *err);
-extern int vault_dump_requests (struct vault *v, int fd, const char *name,
-                                bool state, struct clevis_error *err);
+
+/* Write the requests to a descriptor, or their state; name is for messages.
+ * Each request is judged by the policy once more.
+ */
+extern int vault_dump_requests (struct vault *v, const struct policy *policy,
+                                int fd, const char *name,
+                                struct clevis_error *err);
+extern int vault_dump_state (struct vault *v, int fd, const char *name,
+                             struct clevis_error *err);
 extern int vault_use_replies (struct vault *v, const char *state,
                               const char *replies, struct clevis_error *err);
 extern int vault_forget_answers (struct vault *v, struct clevis_error *err);
