@@ -35,6 +35,7 @@ static char *names[MOST];       /* of headers, by their number */
 static uint32_t in_run[MOST];   /* headers of the exchange or preflight */
 static size_t nr_in_run;
 static bool crash_in_step;
+static bool is_first;           /* this vault replaces no other */
 static struct message *lie;
 
 /* True: it was done, in place of the command. */
@@ -99,6 +100,15 @@ FAULT (say_state) { return say_done (in, 77, 0, 0); }
 FAULT (say_nothing) { return say_done (in, LUKS_NEED, 0, 0); }
 FAULT (say_too_long) { return say_done (in, LUKS_NEED, 0, 1LL << 40); }
 FAULT (say_negative) { return say_done (in, LUKS_NEED, 0, -1); }
+
+/* One that replaces another says that it needs more, when it has all. */
+FAULT (say_more)
+{
+  return is_first ? false : say_done (in, LUKS_NEED, 0, 512);
+}
+
+/* The number of no header. */
+FAULT (say_zero) { return say_done (in, 0, 0, 0); }
 
 /* What is no message. */
 
@@ -452,7 +462,9 @@ static const struct fault {
   { "silent-list", MESSAGE_LUKS_LIST, be_silent },
   { "silent-run", MESSAGE_RUN, be_silent },
   { "silent-quicken", MESSAGE_LUKS_QUICKEN, be_silent },
+  { "zero", MESSAGE_LUKS_NEW, say_zero },
   { "state", MESSAGE_LUKS_NEXT, say_state },
+  { "need-again", MESSAGE_LUKS_NEXT, say_more },
   { "extent-none", MESSAGE_LUKS_NEXT, say_nothing },
   { "extent-long", MESSAGE_LUKS_NEXT, say_too_long },
   { "extent-negative", MESSAGE_LUKS_NEXT, say_negative },
@@ -602,6 +614,7 @@ inside_work (int fd, void *opaque)
   struct message_fds fds;
   size_t i;
 
+  is_first = getppid () == exploit.program;
   lie = malloc (sizeof *lie);
   channel_init (&in.ch, fd);
   while (m && lie && !in.broken && !in.is_done &&

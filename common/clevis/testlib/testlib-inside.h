@@ -9,6 +9,8 @@
 #ifndef CLEVIS_TESTLIB_INSIDE_H
 #define CLEVIS_TESTLIB_INSIDE_H
 
+#include <sys/types.h>
+
 /* What a vault tries that has just been taken over by a device named
  * "exploit": a file to read, one to make, a port of 127.0.0.1 to connect to.
  * To be set before the vault is made.
@@ -16,6 +18,7 @@
 struct exploit {
   const char *to_read, *to_make;
   int port;
+  pid_t program;           /* which forks the first vault; others the nursery */
 };
 extern struct exploit exploit;
 

@@ -51,6 +51,7 @@ setup (void **state)
   vault_patience.answer = 180;
   vault_patience.point = 20;
   vault_patience.grace = 20;
+  exploit.program = getpid ();
   f->v = new_vault ();
   f->key = tang_key ("P-256");
   f->server = server_start (f->key, FAULT_NONE);
@@ -396,6 +397,35 @@ test_crash_at_name (void **state)
   assert_rest (f);
 }
 
+/* It gets the number of no object. */
+static void
+test_zero (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+
+  prepare (f, "zero");
+  assert_null (vault_luks_new (f->v, f->device, 1 << 20, &err));
+  assert_death (f, &err);
+  assert_rest (f);
+}
+
+/* A vault dies, and the one that replaces it needs more than all. */
+static void
+test_need_again (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+
+  prepare (f, "need-again");
+  load_bad (f, false);
+  kill (f->v->pid, SIGKILL);
+  assert_int_equal (vault_key_chomp (f->from_file, &err), -1);
+  run_bad (f);
+  assert_no_list (f);
+  assert_rest (f);
+}
+
 /* Two devices that end each vault. */
 static void
 test_two (void **state)
@@ -730,7 +760,8 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    TEST (crash_new), TEST (crash_at_name), TEST (crash_supplied),
+    TEST (crash_new), TEST (crash_at_name), TEST (zero), TEST (need_again),
+    TEST (crash_supplied),
     TEST (crash_list), TEST (crash_run), TEST (crash_asked),
     TEST (crash_result), TEST (crash_quicken), TEST (crash_quick_read),
     TEST (exit_next), TEST (exit_list), TEST (exit_run), TEST (silent_next),

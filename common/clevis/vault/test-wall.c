@@ -41,6 +41,10 @@
 /* Where the wall ends a vault's address space. */
 #define TOO_MUCH (10ULL * 1024 * MIB)
 
+/* More than the largest header, and more descriptors than a vault may have. */
+#define TOO_LONG (137ULL * MIB)
+#define TOO_MANY 577
+
 /* Numbers of descriptors in a vault. */
 #define WAY_FD 3
 
@@ -214,6 +218,39 @@ take_memory (void)
 #endif
 
 static int
+lengthen_file (void)
+{
+  CLEANUP_CLOSE int fd = memfd_create ("x", MFD_CLOEXEC);
+
+  return fd == -1 ? errno : result (ftruncate (fd, TOO_LONG));
+}
+
+/* More than it may have, and then it can have some again. */
+static int
+take_descriptors (void)
+{
+  int fds[TOO_MANY], n, r = 0;
+
+  for (n = 0; n < TOO_MANY && r == 0; ++n) {
+    fds[n] = memfd_create ("x", MFD_CLOEXEC);
+    if (fds[n] == -1)
+      r = errno;
+  }
+  while (n-- > 0)
+    if (fds[n] >= 0)
+      close (fds[n]);
+  return r;
+}
+
+static int
+raise_descriptors (void)
+{
+  const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+
+  return result (setrlimit (RLIMIT_NOFILE, &none));
+}
+
+static int
 raise_limit (void)
 {
   const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
@@ -266,7 +303,9 @@ static const struct probe {
 #ifndef __SANITIZE_ADDRESS__
   { "take_memory", take_memory, ENOMEM, true, false },
 #endif
-  REFUSED_ANYHOW (raise_limit),
+  { "lengthen_file", lengthen_file, EFBIG, true, false },
+  { "take_descriptors", take_descriptors, EMFILE, false, false },
+  REFUSED_ANYHOW (raise_descriptors), REFUSED_ANYHOW (raise_limit),
   { "ask_descriptor", ask_descriptor, ENOTTY, true, false },
   { "type", type, ENOTTY, false, false },
   REFUSED (dump_again), REFUSED (live_on), REFUSED_ANYHOW (be_traced),
@@ -752,6 +791,61 @@ assert_few_capabilities (pid_t pid)
   }
 }
 
+/* How soon the kernel ends a process where memory runs out; -2000 if it does not
+ * say.
+ */
+static int
+oom_score_of (pid_t pid)
+{
+  char path[64];
+  int score = -2000;
+  FILE *fp;
+
+  snprintf (path, sizeof path, "/proc/%d/oom_score_adj", pid);
+  fp = fopen (path, "re");
+  if (fp == NULL)
+    return score;
+  if (fscanf (fp, "%d", &score) != 1)
+    score = -2000;
+  fclose (fp);
+  return score;
+}
+
+static bool
+can_set_oom_score (void)
+{
+  return access ("/proc/self/oom_score_adj", W_OK) == 0;
+}
+
+/* The vault goes first, not the program. */
+static void
+test_oom_score (void **state)
+{
+  const int before = oom_score_of (getpid ());
+  struct fixture f;
+  int i;
+
+  if (!make_walled (&f))
+    return;
+  for (i = 0; i < 2; ++i) {
+    await (&f);
+    if (can_set_oom_score ())
+      assert_int_equal (oom_score_of (f.pid), 1000);
+    if (i == 0) {
+      end_vault (&f);
+      fork_vault (&f);
+    }
+  }
+  end_all (&f);
+  assert_int_equal (oom_score_of (getpid ()), before);
+  make_vault (&f, false);
+  await (&f);
+  assert_int_equal (oom_score_of (f.pid), before);
+  end_all (&f);
+  if (!can_set_oom_score ())
+    skip_test ("this system has no oom_score_adj to be written");
+}
+
 static void
 test_status (void **state)
 {
@@ -1021,6 +1115,7 @@ main (void)
     cmocka_unit_test (test_abort),
     cmocka_unit_test (test_other_numbers),
     cmocka_unit_test (test_status),
+    cmocka_unit_test (test_oom_score),
     cmocka_unit_test (test_descriptors),
     cmocka_unit_test (test_not_dumpable),
     cmocka_unit_test (test_parent_killed),

@@ -88,13 +88,18 @@ vault_luks_device (const struct vault_luks *luks)
   return luks->device;
 }
 
-/* A vault has died at it: it is given to no other one. */
+/* A vault has died at it: it is given to no other one.  There is always a
+ * reason to show.
+ */
 static void
 is_fatal (struct vault_luks *luks, const struct clevis_error *why)
 {
   luks->is_fatal = true;
   clevis_error_clear (&luks->death);
   clevis_error_copy (&luks->death, why);
+  if (luks->death.code == CLEVIS_OK)
+    clevis_error_set (&luks->death, CLEVIS_ERR_SYSTEM,
+                      _("the vault does not have the header"));
 }
 
 /* End the vault, since what it says of this header is not true. */
@@ -208,6 +213,7 @@ send_all (struct vault_luks *luks, struct clevis_error *err)
   const struct message *done;
   const struct supplied *s;
   struct luks_extent ext;
+  enum luks_state state;
   struct message m;
 
   message_init (&m, MESSAGE_LUKS_NEW, 0);
@@ -217,13 +223,19 @@ send_all (struct vault_luks *luks, struct clevis_error *err)
   if (done == NULL)
     return -1;
   luks->id = done->plain.other;
+  if (luks->id == 0)
+    return end_at (luks, err);
   for (s = luks->first; s; s = s->next)
     if (next (luks, &ext, err) == LUKS_ERROR ||
         send_supplied (luks, s, err) == -1)
       return -1;
-  if (luks->state == LUKS_READY && next (luks, &ext, err) != LUKS_READY)
-    return -1;
-  return 0;
+  if (luks->state != LUKS_READY)
+    return 0;
+  state = next (luks, &ext, err);
+  if (state == LUKS_READY)
+    return 0;
+  /* With the same bytes another vault was ready. */
+  return state == LUKS_ERROR ? -1 : end_at (luks, err);
 }
 
 /* One that was in error is so again. */

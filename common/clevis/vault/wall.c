@@ -39,8 +39,18 @@
  */
 #define CPU_LIMIT (24 * 60 * 60)        /* seconds */
 
-/* A memory file: the copy of a header, which has 136 MiB at most. */
-#define FILE_LIMIT (256 * MIB)
+/* A memory file: the largest is the copy of a header.  The others, and what is
+ * written to files of the user, are far smaller.
+ */
+#define FILE_LIMIT (2 * BOUND_LUKS2_METADATA + BOUND_LUKS2_KEYSLOTS)
+
+/* Descriptors: a header has two, its copy and libcryptsetup's, and an appliance
+ * of libguestfs has at most 255 disks.  The rest is for the channel, sources of
+ * random numbers, files that are lent, and the two keyslots that are tried at a
+ * time (verify.c), with two more each.  Memory files are not in RLIMIT_AS, so
+ * this times FILE_LIMIT is what they may take.
+ */
+#define DESCRIPTORS_LIMIT (2 * 255 + 66)
 
 /* Memory, threads, time, and descriptors that are there. */
 static const int allowed[] = {
@@ -222,6 +232,23 @@ close_files (void)
   return r == 0 ? 1 : -1;
 }
 
+/* Where memory runs out, the kernel is to end the vault before all others: it
+ * can be replaced, and memory files, which end with it, are in no limit of the
+ * kernel's.  A system that does not allow it has the vault judged as any other.
+ */
+static void
+be_first_to_go (void)
+{
+  static const char most[] = "1000";
+  const int fd = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+  if (fd == -1)
+    return;
+  if (write (fd, most, strlen (most)) == -1)
+    errno = 0;                  /* it is then as before */
+  close (fd);
+}
+
 /* How many threads of this user there may be says nothing of this process, and
  * argon2 needs some: RLIMIT_NPROC stays as it is, the filter knows no fork.
  */
@@ -233,6 +260,7 @@ set_limits (void)
 #endif
   confine_limit (RLIMIT_CPU, CPU_LIMIT);
   confine_limit (RLIMIT_FSIZE, FILE_LIMIT);
+  confine_limit (RLIMIT_NOFILE, DESCRIPTORS_LIMIT);
   signal (SIGXFSZ, SIG_IGN);
   confine_limit (RLIMIT_CORE, 0);
 }
@@ -251,6 +279,7 @@ wall_close (struct wall *wall)
 {
   int r;
 
+  be_first_to_go ();
   set_limits ();
   /* Of what root may do and others may not, the vault needs to lock the memory
    * of threads, beyond the limit of others.
