@@ -25,6 +25,7 @@ static struct asker *faulty_beyond_new (struct channel *ch,
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "testlib/testlib.h"
 #include "testlib/testlib-inside.h"
 
 #define MOST 64
@@ -176,6 +177,21 @@ FAULT (list_more)
   say_info (in, 0, 0);
   say (MESSAGE_TOKEN, 0);
   send_now (in);
+  return say_done (in, 0, 0, 0);
+}
+
+/* Each message in time, but not all of them. */
+FAULT (list_drip)
+{
+  int i;
+
+  say_info (in, 32, 0);
+  for (i = 0; i < 32; ++i) {
+    poll (NULL, 0, 1000 * time_factor ());
+    say (MESSAGE_KEYSLOT, 0);
+    lie->keyslot.slot = i;
+    send_now (in);
+  }
   return say_done (in, 0, 0, 0);
 }
 
@@ -476,6 +492,7 @@ static const struct fault {
   { "list-short", MESSAGE_LUKS_LIST, list_short },
   { "list-other", MESSAGE_LUKS_LIST, list_other },
   { "list-more", MESSAGE_LUKS_LIST, list_more },
+  { "list-drip", MESSAGE_LUKS_LIST, list_drip },
   { "list-deep", MESSAGE_LUKS_LIST, list_deep },
   { "list-wide", MESSAGE_LUKS_LIST, list_wide },
   { "ask-recovery", MESSAGE_RUN, ask_recovery },

@@ -356,6 +356,7 @@ TRY (send_descriptors, "send-descriptors", LIST)
 TRY (list_short, "list-short", LIST)
 TRY (list_other, "list-other", LIST)
 TRY (list_more, "list-more", LIST)
+TRY_LATE (list_drip, "list-drip", LIST)
 TRY (list_deep, "list-deep", LIST)
 TRY (list_wide, "list-wide", LIST)
 TRY (ask_device, "ask-device", RUN)
@@ -372,7 +373,7 @@ TRY_LATE (flood_point, "flood-point", RUN)
 TRY (flood_ask, "flood-ask", RUN)
 TRY_LATE (flood_where, "flood-where", RUN)
 TRY_LATE (flood_cancel, "flood-cancel", RUN)
-TRY_LATE (flood_join, "flood-join", RUN)
+TRY (flood_join, "flood-join", RUN)
 TRY (no_key, "no-key", RUN)
 TRY (no_keyslot, "no-keyslot", RUN)
 TRY (no_end, "no-end", RUN)
@@ -769,7 +770,8 @@ main (void)
     TEST (state), TEST (extent_none), TEST (extent_long),
     TEST (extent_negative), TEST (send_none), TEST (send_few),
     TEST (send_many), TEST (send_flag), TEST (send_descriptors),
-    TEST (list_short), TEST (list_other), TEST (list_more), TEST (list_deep),
+    TEST (list_short), TEST (list_other), TEST (list_more),
+    TEST (list_drip), TEST (list_deep),
     TEST (list_wide), TEST (ask_device), TEST (ask_number), TEST (ask_zero),
     TEST (ask_twice), TEST (join_device), TEST (join_negative),
     TEST (send_point), TEST (send_garbage), TEST (no_point),

@@ -41,6 +41,7 @@ struct vault_ask {
   bool is_preflight, probe;
   struct errand **errands; /* by their number */
   uint32_t nr_errands;
+  size_t nr_joins;
   bool is_lost;            /* the vault has to be given up */
 };
 
@@ -349,13 +350,16 @@ ask (struct vault_ask *va, const struct message *m, struct clevis_error *err)
   return -1;
 }
 
-/* One that has ended meanwhile needs nothing. */
+/* One that has ended meanwhile needs nothing.  Who joins was asked by a device
+ * of its own, so there are no more than there may be questions.
+ */
 static int
 join (struct vault_ask *va, const struct message *m, struct clevis_error *err)
 {
   struct errand *e = find (va, m->id);
 
-  if (m->plain.a < 0 || (uint64_t) m->plain.a >= va->nr_devices)
+  if (m->plain.a < 0 || (uint64_t) m->plain.a >= va->nr_devices ||
+      ++va->nr_joins > va->nr_devices * QUESTIONS_OF_DEVICE)
     va->is_lost = true;
   else if (e)
     return asker_join (va->servers, e->asked, m->plain.a, err);

@@ -15,8 +15,9 @@
 
 /* How long the vault may take, in seconds.  Tests have less time. */
 struct vault_patience {
-  double answer;           /* for what is not an exchange: to load a header of
-                              the worst kind takes seconds on a busy machine */
+  double answer;           /* for a whole command that is not an exchange: to
+                              load a header of the worst kind takes seconds on
+                              a busy machine */
   double point;            /* to make the point of a question */
   double grace;            /* beyond the deadline of an exchange, at which it
                               ends, but not on a machine without time for it */
@@ -77,6 +78,8 @@ struct vault {
   bool ended;              /* for good */
   struct vault_run *run;   /* that has begun and not ended, or NULL */
   bool is_busy;            /* it takes no commands now */
+  double until;            /* when the command must have ended, of the clock;
+                              0: there is none */
   struct vault_luks *headers;
   struct vault_key *keys;
   enum vault_answers answers;

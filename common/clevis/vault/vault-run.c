@@ -222,6 +222,14 @@ chosen (struct vault_run *run, size_t n)
   return NULL;
 }
 
+/* A vault that does not keep the deadline is not ours any more. */
+static double
+time_of_end (const struct vault_run *run)
+{
+  return run->start + policy_get_settings (run->policy)->deadline / 1000.0 +
+    vault_patience.grace;
+}
+
 static int
 begin (struct vault_run *run, struct clevis_error *err)
 {
@@ -256,6 +264,7 @@ begin (struct vault_run *run, struct clevis_error *err)
   if (vault_send (run->v, &m, NULL, 0) == -1)
     return vault_died (run->v, NULL, err);
   run->start = clock_now ();
+  run->v->until = time_of_end (run);
   run->phase = RUNNING;
   run->v->is_busy = true;
   return 0;
@@ -384,15 +393,6 @@ go_on (struct vault_run *run, const struct clevis_error *why,
   return add_lost (run, err) == -1 ? -1 : 1;
 }
 
-/* A vault that does not keep the deadline is not ours any more. */
-static bool
-is_late (const struct vault_run *run)
-{
-  return clock_now () - run->start >
-    policy_get_settings (run->policy)->deadline / 1000.0 +
-    vault_patience.grace;
-}
-
 /* Returns 1 if there is more to do, 0 if not, -1 on an error, which may be
  * that the vault has died.
  */
@@ -407,7 +407,7 @@ step (struct vault_run *run, int ms, struct clevis_error *err)
     return begin (run, err) == -1 ? -1 : 1;
   }
   r = vault_ask_step (run->va, ms, err);
-  if (r == -1 || (r == 1 && is_late (run)))
+  if (r == -1 || (r == 1 && clock_now () > time_of_end (run)))
     return vault_died (run->v, NULL, err);
   if (r == 1)
     return 1;

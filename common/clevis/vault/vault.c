@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/gettext-compat.h"
 #include "tang/http.h"
 #include "vault/inside.h"
@@ -117,6 +118,7 @@ vault_died (struct vault *v, const char *device, struct clevis_error *err)
     status = nursery_end (v->nursery, v->pid);
   v->pid = 0;
   v->is_busy = false;
+  v->until = 0;
   forget_numbers (v);
   if (WIFSIGNALED (status) && WTERMSIG (status) != SIGKILL)
     clevis_error_set (err, CLEVIS_ERR_SYSTEM,
@@ -194,12 +196,25 @@ vault_run_ended (struct vault *v)
   }
 }
 
+/* Milliseconds that are left for a command, which may begin now.  They are for
+ * all of its messages: a vault must not be able to have us wait for each.
+ */
+static int
+patience (struct vault *v)
+{
+  const double now = clock_now ();
+
+  if (v->until == 0)
+    v->until = now + vault_patience.answer;
+  return v->until > now ? (v->until - now) * 1000 + 1 : 0;
+}
+
 int
 vault_send (struct vault *v, const struct message *m, const int *fds,
             size_t nr_fds)
 {
   v->failed = false;
-  return channel_send (&v->ch, m, fds, nr_fds, vault_patience.answer * 1000);
+  return channel_send (&v->ch, m, fds, nr_fds, patience (v));
 }
 
 const struct message *
@@ -212,7 +227,7 @@ vault_next (void *opaque)
   if (v->failed)
     return NULL;
   do
-    r = channel_recv (&v->ch, &v->heard, &fds, vault_patience.answer * 1000);
+    r = channel_recv (&v->ch, &v->heard, &fds, patience (v));
   while (r == -1 && errno == EINTR);
   if (r == 1 && v->heard.tag != MESSAGE_DONE &&
       v->heard.tag != MESSAGE_FAILED)
@@ -228,6 +243,7 @@ vault_finish (struct vault *v, const char *device, struct clevis_error *err)
 {
   if (!v->failed && vault_next (v) != NULL)
     v->heard.tag = MESSAGE_NONE; /* there is more than belongs to it */
+  v->until = 0;
   if (v->heard.tag == MESSAGE_DONE)
     return &v->heard;
   if (v->heard.tag == MESSAGE_FAILED)
