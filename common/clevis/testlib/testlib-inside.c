@@ -457,6 +457,18 @@ FAULT (attack)
   return leave (in, m);
 }
 
+/* It lends another key than the time before. */
+FAULT (change_key)
+{
+  static bool was_lent;
+  struct secret *key = get_key (in, m->id);
+
+  if (was_lent && key)
+    key->data[0] = '\n';
+  was_lent = true;
+  return false;
+}
+
 static const struct fault {
   const char *name;        /* of a device: "/dev/" and this */
   enum message_tag tag;    /* a command about it */
@@ -522,6 +534,7 @@ static const struct fault {
   { "no-reason", MESSAGE_RESULT, no_reason },
   { "no-leaves", MESSAGE_RESULT, no_leaves },
   { "other-key", MESSAGE_RESULT, other_key },
+  { "change-key", MESSAGE_KEY_WRITE, change_key },
   { "many-extents", MESSAGE_LUKS_QUICKEN, many_extents },
   { "long-extent", MESSAGE_LUKS_QUICKEN, long_extent },
   { "no-bytes", MESSAGE_LUKS_READ, no_bytes },
@@ -546,6 +559,7 @@ is_about (const struct message *m, const char *fault)
   switch (m->tag) {
   case MESSAGE_LUKS_NEW:
     return strcmp (m->text.text.text + 5, fault) == 0;
+  case MESSAGE_KEY_WRITE:
   case MESSAGE_OFFLINE_LIST:
     for (i = 0; i < MOST; ++i)
       if (is_named (i, fault))

@@ -280,18 +280,6 @@ COMMAND (key_read)
   return key ? add_key (in, key, done, err) : -1;
 }
 
-/* At the end of the input, DONE names no key. */
-COMMAND (key_read_line)
-{
-  bool is_end;
-  struct secret *key = secret_read_line (fds->fd[0], &is_end, err);
-
-  UNUSED;
-  if (key)
-    return add_key (in, key, done, err);
-  return is_end ? 0 : -1;
-}
-
 COMMAND (key_chomp)
 {
   struct secret *key = get_key (in, m->id);
@@ -311,39 +299,12 @@ COMMAND (key_length)
   return key ? 0 : -1;
 }
 
-COMMAND (key_has_byte)
-{
-  const struct secret *key = get_key (in, m->id);
-
-  UNUSED;
-  done->plain.a = key && memchr (key->data, (int) m->plain.a, key->len);
-  return key ? 0 : -1;
-}
-
-COMMAND (key_equal)
-{
-  const struct secret *a = get_key (in, m->id);
-  const struct secret *b = get_key (in, m->plain.other);
-
-  UNUSED;
-  done->plain.a = a && b && secret_equal (a, b);
-  return a && b ? 0 : -1;
-}
-
 COMMAND (key_write)
 {
   const struct secret *key = get_key (in, m->id);
 
   UNUSED;
   return key ? secret_write (key, fds->fd[0], err) : -1;
-}
-
-COMMAND (key_base64)
-{
-  const struct secret *key = get_key (in, m->id);
-
-  UNUSED;
-  return key ? secret_write_base64 (key, fds->fd[0], err) : -1;
 }
 
 COMMAND (key_free)
@@ -577,13 +538,9 @@ static const command_fn commands[MESSAGE_LAST] = {
   [MESSAGE_LUKS_READ] = luks_read,
   [MESSAGE_LUKS_FREE] = luks_free_,
   [MESSAGE_KEY_READ] = key_read,
-  [MESSAGE_KEY_READ_LINE] = key_read_line,
   [MESSAGE_KEY_CHOMP] = key_chomp,
   [MESSAGE_KEY_LENGTH] = key_length,
-  [MESSAGE_KEY_HAS_BYTE] = key_has_byte,
-  [MESSAGE_KEY_EQUAL] = key_equal,
   [MESSAGE_KEY_WRITE] = key_write,
-  [MESSAGE_KEY_BASE64] = key_base64,
   [MESSAGE_KEY_FREE] = key_free,
   [MESSAGE_KEYDIR_NEW] = keydir_new_,
   [MESSAGE_KEYDIR_ADD] = keydir_add_,

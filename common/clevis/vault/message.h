@@ -36,13 +36,9 @@ enum message_tag {
   MESSAGE_LUKS_READ,       /* plain: offset a, length b; gives DATA */
   MESSAGE_LUKS_FREE,       /* plain */
   MESSAGE_KEY_READ,        /* plain, with a descriptor: all of it */
-  MESSAGE_KEY_READ_LINE,   /* plain, with a descriptor: one line */
   MESSAGE_KEY_CHOMP,       /* plain */
   MESSAGE_KEY_LENGTH,      /* plain */
-  MESSAGE_KEY_HAS_BYTE,    /* plain: the byte in a */
-  MESSAGE_KEY_EQUAL,       /* plain: another key in other */
   MESSAGE_KEY_WRITE,       /* plain, with a descriptor: as it is */
-  MESSAGE_KEY_BASE64,      /* plain, with a descriptor */
   MESSAGE_KEY_FREE,        /* plain */
   MESSAGE_KEYDIR_NEW,      /* text: name of the folder */
   MESSAGE_KEYDIR_ADD,      /* text, with a descriptor: name of a file */

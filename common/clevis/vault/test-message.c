@@ -40,9 +40,7 @@ nr_fds (uint32_t tag)
   case MESSAGE_OFFLINE_LOAD:
     return 2;
   case MESSAGE_KEY_READ:
-  case MESSAGE_KEY_READ_LINE:
   case MESSAGE_KEY_WRITE:
-  case MESSAGE_KEY_BASE64:
   case MESSAGE_KEYDIR_ADD:
   case MESSAGE_OFFLINE_WRITE:
     return 1;

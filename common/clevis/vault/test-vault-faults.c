@@ -566,6 +566,29 @@ test_requests (void **state)
   }
 }
 
+/* What was not in a key when it was looked at is not in what is written. */
+static void
+test_key_changes (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  struct vault_key *key = recover (f, vault_ready_luks (f->v, f->file,
+                                                        "/dev/change-key"));
+  const char *file = tmp_path ("written");
+  const int fd = open (file, O_RDWR | O_CREAT | O_EXCL, 0600);
+  bool has = true;
+  struct stat st;
+
+  vault_key_has_byte (key, '\n', &has, &err);
+  assert_no_error (&err);
+  assert_false (has);
+  assert_int_equal (vault_key_write (key, fd, false, &err), -1);
+  assert_error (&err, CLEVIS_ERR_SYSTEM, "no valid answer");
+  assert_int_equal (fstat (fd, &st), 0);
+  assert_int_equal (st.st_size, 0);
+  close (fd);
+}
+
 /* A vault is killed from outside: nobody is to blame. */
 static void
 test_killed (void **state)
@@ -780,7 +803,8 @@ main (void)
     TEST (no_key), TEST (no_keyslot), TEST (no_end), TEST (no_reason),
     TEST (no_leaves), TEST (other_key), TEST (many_extents),
     TEST (long_extent), TEST (no_bytes), TEST (more_bytes), TEST (two),
-    TEST (preflight), TEST (export), TEST (requests), TEST (killed),
+    TEST (preflight), TEST (export), TEST (requests), TEST (key_changes),
+    TEST (killed),
     TEST (answers_forgotten), TEST (answers_gone), TEST (asks_more),
     TEST (exploit),
   };

@@ -202,37 +202,6 @@ vault_key_length (struct vault_key *key, size_t *len,
   return done ? 0 : -1;
 }
 
-/* Looked at here, since a key file is written by what this says. */
-int
-vault_key_has_byte (struct vault_key *key, unsigned char byte, bool *has,
-                    struct clevis_error *err)
-{
-  CLEANUP_SECRET struct secret *lent = vault_key_lend (key, err);
-
-  if (lent)
-    *has = memchr (lent->data, byte, lent->len) != NULL;
-  return lent ? 0 : -1;
-}
-
-int
-vault_key_equal (struct vault_key *a, struct vault_key *b, bool *equal,
-                 struct clevis_error *err)
-{
-  const struct message *done;
-  struct message m;
-
-  /* To recover the second may cost the first. */
-  if (vault_key_ready (a, err) == -1 || vault_key_ready (b, err) == -1 ||
-      vault_key_ready (a, err) == -1)
-    return -1;
-  message_init (&m, MESSAGE_KEY_EQUAL, 0);
-  m.plain.other = b->id;
-  done = command (a, &m, -1, err);
-  if (done)
-    *equal = done->plain.a;
-  return done ? 0 : -1;
-}
-
 /* What a vault has written to a memory file; nobody else has it, and it is
  * never given a descriptor of the user's: what a taken-over vault did with
  * that would be in the user's file, or on the terminal.
@@ -258,12 +227,55 @@ vault_key_lend (struct vault_key *key, struct clevis_error *err)
 }
 
 int
+vault_key_has_byte (struct vault_key *key, unsigned char byte, bool *has,
+                    struct clevis_error *err)
+{
+  CLEANUP_SECRET struct secret *lent = vault_key_lend (key, err);
+
+  if (lent == NULL)
+    return -1;
+  *has = memchr (lent->data, byte, lent->len) != NULL;
+  key->absent[byte] = !*has;
+  return 0;
+}
+
+/* To recover the second may cost the first its vault, not what was lent. */
+int
+vault_key_equal (struct vault_key *a, struct vault_key *b, bool *equal,
+                 struct clevis_error *err)
+{
+  CLEANUP_SECRET struct secret *first = vault_key_lend (a, err);
+  CLEANUP_SECRET struct secret *second = first ? vault_key_lend (b, err)
+    : NULL;
+
+  if (second == NULL)
+    return -1;
+  *equal = secret_equal (first, second);
+  return 0;
+}
+
+/* How a file is written depends on what is not in the key, and a vault that was
+ * taken over may lend another one than before.
+ */
+static int
+check_absent (const struct vault_key *key, const struct secret *lent,
+              struct clevis_error *err)
+{
+  size_t i;
+
+  for (i = 0; i < lent->len; ++i)
+    if (key->absent[lent->data[i]])
+      return vault_died (key->v, NULL, err);
+  return 0;
+}
+
+int
 vault_key_write (struct vault_key *key, int fd, bool base64,
                  struct clevis_error *err)
 {
   CLEANUP_SECRET struct secret *lent = vault_key_lend (key, err);
 
-  if (lent == NULL)
+  if (lent == NULL || check_absent (key, lent, err) == -1)
     return -1;
   return base64 ? secret_write_base64 (lent, fd, err)
     : secret_write (lent, fd, err);

@@ -63,6 +63,7 @@ struct vault_key {
   off_t start;             /* in it */
   bool chomped;
   bool is_freed;           /* by its owner, while there is a run */
+  bool absent[256];        /* bytes that were looked for and not found */
 
   /* If it was recovered: from the keyslot of which device, and how. */
   struct vault_luks *from;
