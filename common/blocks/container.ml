@@ -58,14 +58,13 @@ let extension_data_file = 0x4441_5441
 let longest_extensions = 64 * 1024
 
 (* The list ends with the type 0, or where it has no room any more.  qemu reads it
- * to the end: what we do not see of it, it does.
+ * to the end: what we do not see of it, it does, so it must end in what we see.
  *)
 let extensions read ~from ~until =
   let odd () =
     refuse ~hint:convert_hint (s_"the extensions of its header are damaged") in
   let length = until - from in
-  if length > longest_extensions then odd ();
-  let area = read (Int64.of_int from) (max 0 length) in
+  let area = read (Int64.of_int from) (max 0 (min length longest_extensions)) in
   let rec loop at found =
     if at >= length then found
     else if at + 8 > String.length area then odd ()

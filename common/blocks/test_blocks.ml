@@ -107,6 +107,9 @@ let test_detect () =
     List.iter detects
       ["raw"; "qcow2"; "qcow"; "qed"; "vmdk"; "vdi"; "vhdx"; "vpc"; "parallels"];
     detects ~options:["-o"; "compat=0.10"] "qcow2";
+    create "qcow2" ~options:["-o"; "cluster_size=2M"] "large-clusters";
+    Testing.text "large clusters" "nothing"
+      (show_named (named Qcow2 "large-clusters"));
     detects ~options:["-o"; "subformat=monolithicFlat"] "vmdk";
     write_file "empty" "";
     Testing.text "no bytes" "raw" (found (Chain.detect "empty")));
