@@ -375,6 +375,28 @@ test_crypto_memory_is_wiped (void **state)
     assert_int_equal (old[i], 0);
 }
 
+/* What is given back within a scope is kept for the next one who takes as much,
+ * without what is in it: a scope can last for as long as a key derivation.
+ */
+static void
+test_crypto_memory_is_wiped_in_scope (void **state)
+{
+  const volatile unsigned char *old;
+  unsigned char *p;
+  size_t i;
+  SECRET_CRYPTO_SCOPE;
+
+  p = OPENSSL_malloc (sizeof text);
+  memcpy (p, text, sizeof text);
+  old = p;
+  OPENSSL_free (p);
+  for (i = 0; i < sizeof text; ++i)
+    assert_int_equal (old[i], 0);
+  p = OPENSSL_malloc (sizeof text);
+  assert_ptr_equal (p, old);
+  OPENSSL_free (p);
+}
+
 /* Every way from one kind of memory to another. */
 static void
 test_crypto_realloc (void **state)
@@ -518,6 +540,7 @@ main (void)
     cmocka_unit_test (test_too_large),
     cmocka_unit_test (test_numbers_in_scope_are_locked),
     cmocka_unit_test (test_crypto_memory_is_wiped),
+    cmocka_unit_test (test_crypto_memory_is_wiped_in_scope),
     cmocka_unit_test (test_crypto_realloc),
     cmocka_unit_test (test_large_blocks_have_a_mapping),
     cmocka_unit_test (test_what_crypto_keeps_is_not_counted),
