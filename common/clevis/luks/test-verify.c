@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-luks.h"
+#include "luks/luks-quick.h"
 #include "luks/verify.h"
 
 static const char *const passphrases[] = { "first", "second", "third", NULL };
@@ -150,6 +151,37 @@ test_accepted (void **state)
   assert_true (job.seconds > 0);
   assert_ptr_equal (job.opaque, f);
   assert_null (verifier_next (f->v));
+}
+
+/* A keyslot that was dear is paid for once: the volume key that the thread has
+ * found gets to the header that the job was about, which takes it for the quick
+ * header.
+ */
+static void
+test_volume_key_is_kept (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file = tmp_path ("kept.img");
+  struct luks_extent ext[LUKS_QUICK_EXTENTS];
+  CLEANUP_FREE char *data = NULL;
+  struct verify_job job;
+  size_t len;
+
+  require_program ("cryptsetup");
+  data = read_file (device_file (), &len);
+  write_file (file, data, len);
+  shell ("echo -n second > pass\n"
+         "cryptsetup luksConvertKey -q -S 1 -d pass --pbkdf pbkdf2 "
+         "--pbkdf-force-iterations 20000 '%s'", file);
+  luks_free (f->luks);
+  f->luks = ready_luks (file);
+  job = job_for (f, 1, all_keyslots + 1, 1);
+  submit (f, &job);
+  assert_ptr_equal (next (f), &job);
+  assert_int_equal (job.keyslot, 1);
+  assert_true (luks_quick (f->luks, 1, f->passphrase[1], ext, &err) > 0);
+  assert_no_error (&err);
 }
 
 static void
@@ -483,6 +515,7 @@ main (void)
 {
   const struct CMUnitTest verify[] = {
     test (test_accepted),
+    test (test_volume_key_is_kept),
     test (test_not_accepted),
     test (test_keyslots_are_tried_in_order),
     test (test_missing_keyslots_are_passed_over),
