@@ -9,6 +9,7 @@
 
 #include "testlib/testlib.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <jose/b64.h>
@@ -642,6 +643,80 @@ test_advertisement_with_many_signatures (void **state)
   assert_error (&err, CLEVIS_ERR_REPLY, "9 signatures, more than 8");
 }
 
+static json_t *
+signing_key (void)
+{
+  json_t *key = json_pack ("{s:s}", "alg", "ES256");
+
+  assert_true (jose_jwk_gen (NULL, key));
+  return key;
+}
+
+/* Who has one of the signing keys cannot put the other into an advertisement:
+ * both have to sign.
+ */
+static void
+test_advertisement_of_two_signers (void **state)
+{
+  CLEANUP_JSON json_t *one = signing_key (), *two = signing_key ();
+  CLEANUP_JSON json_t *payload = json_pack ("{s:[o,o]}", "keys",
+                                            public_part (one),
+                                            public_part (two));
+  CLEANUP_JSON json_t *text = jose_b64_enc_dump (payload);
+  CLEANUP_JSON json_t *jws = json_pack ("{s:O}", "payload", text);
+  json_t *all;
+  struct advert *adv;
+
+  assert_true (jose_jws_sig (NULL, jws, NULL, one));
+  adv = parsed (jws);
+  assert_false (advert_is_signed (adv));
+  advert_free (adv);
+
+  assert_true (jose_jws_sig (NULL, jws, NULL, two));
+  adv = parsed (jws);
+  assert_true (advert_is_signed (adv));
+  advert_free (adv);
+
+  /* The second signature is that of the first key, once more. */
+  all = json_object_get (jws, "signatures");
+  json_array_set (all, 1, json_array_get (all, 0));
+  adv = parsed (jws);
+  assert_false (advert_is_signed (adv));
+  advert_free (adv);
+}
+
+/* Nothing that a server says gets to the terminal past what escapes it: libjose
+ * would name an algorithm that it does not know.
+ */
+static void
+test_advertisement_is_not_shown (void **state)
+{
+  CLEANUP_JSON json_t *jws = much_signed (1, 1);
+  CLEANUP_JSON json_t *header = json_pack ("{s:s}", "alg", "\033[2Jhello");
+  const char *file = tmp_path ("stderr");
+  const int before = dup (STDERR_FILENO);
+  const int fd = open (file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  CLEANUP_FREE char *written = NULL;
+  struct advert *adv;
+  bool is_signed;
+  size_t len;
+
+  json_object_set_new (json_array_get (json_object_get (jws, "signatures"), 0),
+                       "protected", jose_b64_enc_dump (header));
+  adv = parsed (jws);
+  fflush (stderr);
+  assert_true (dup2 (fd, STDERR_FILENO) != -1);
+  is_signed = advert_is_signed (adv);
+  fflush (stderr);
+  dup2 (before, STDERR_FILENO);
+  close (before);
+  close (fd);
+  advert_free (adv);
+  assert_false (is_signed);
+  written = read_file (file, &len);
+  assert_string_equal (written, "");
+}
+
 static void
 test_bad_advertisements (void **state)
 {
@@ -690,6 +765,8 @@ main (void)
     test (test_advertised_signing_key),
     test (test_advertisement_without_signing_key),
     test (test_advertisement_with_many_signatures),
+    test (test_advertisement_of_two_signers),
+    test (test_advertisement_is_not_shown),
     test (test_bad_advertisements),
   };
 
