@@ -663,6 +663,8 @@ static const struct {
   { "tang:443=http://i", "https://tang", "http://i" },
   { "https://tang=http://i", "https://tang", "http://i" },
   { "https://tang=http://i", "http://tang", NULL },
+  { "https://tang=http://i", "http://tang:443", NULL },
+  { "http://tang:8080=http://i", "https://tang:8080", NULL },
   { "http://tang=http://i", "http://tang:8080", NULL },
   { "http://tang:8080=http://i", "http://tang:8080", "http://i" },
   { "tang/a=http://i", "http://tang/a", "http://i" },
