@@ -598,8 +598,20 @@ test_dead_servers_together (void **state)
   }
 }
 
-/* More servers than a device may name: the rest is not asked, nor counted
- * if the user does not allow it, or maps it to another one.
+/* A new run of the first device; returns the pins below its first one. */
+static struct pin *const *
+run_again (struct fixture *f)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  f->ex = direct_exchange (f->policy, &err);
+  assert_int_equal (exchange_add (f->ex, f->luks[0], &err), 0);
+  run (f);
+  return exchange_device (f->ex, 0)->bindings[0].pin->children;
+}
+
+/* More servers than a device may name: the rest is not asked.  Those that the
+ * user maps to another one, or does not allow, do not count.
  */
 static void
 test_servers_of_one_device (void **state)
@@ -608,6 +620,7 @@ test_servers_of_one_device (void **state)
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   struct fixture *f = *state;
   const char *file = tmp_path ("origins.img"), *urls[N];
+  static const char scheme[] = "http://";
   struct pin *const *leaves;
   int i, fds[N];
 
@@ -635,11 +648,19 @@ test_servers_of_one_device (void **state)
     assert_true (asprintf (&map, "%s=%s", urls[i], urls[0]) > 0);
     assert_int_equal (policy_map (f->policy, map, &err), 0);
   }
-  f->ex = direct_exchange (f->policy, &err);
-  i = exchange_add (f->ex, f->luks[0], &err);
-  assert_int_equal (i, 0);
-  leaves = exchange_device (f->ex, 0)->bindings[0].pin->children;
-  assert_no_error (&leaves[N - 1]->error);
+  leaves = run_again (f);
+  assert_error (&leaves[N - 1]->error, CLEVIS_ERR_UNREACHABLE, "connect");
+
+  exchange_free (f->ex);
+  policy_free (f->policy);
+  f->policy = policy_new ();
+  policy_settings (f->policy)->no_proxy = strdup ("*");
+  policy_settings (f->policy)->retries = 0;
+  policy_allow (f->policy, urls[N - 1] + strlen (scheme), &err);
+  assert_no_error (&err);
+  leaves = run_again (f);
+  assert_error (&leaves[0]->error, CLEVIS_ERR_POLICY, "loopback");
+  assert_error (&leaves[N - 1]->error, CLEVIS_ERR_UNREACHABLE, "connect");
   for (i = 0; i < N; ++i) {
     close (fds[i]);
     free ((char *) urls[i]);
