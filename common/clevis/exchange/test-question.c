@@ -483,9 +483,45 @@ test_address_is_judged_when_it_is_connected_to (void **state)
                  "loopback range");
   ask_by_name (f, "tang.test", &by_name);
   assert_failed (&by_name, CLEVIS_ERR_POLICY, "loopback");
+  assert_null (by_default.address);
+  assert_null (by_name.address);
   assert_int_equal (server_requests (f->server), 0);
   ask_by_name (f, "127.0.0.0/8", &by_address);
   assert_answered (&by_address);
+  /* Not even a connection was made before. */
+  assert_int_equal (server_connections (f->server), 1);
+}
+
+/* The user has one server asked in place of another one.  The connection to it
+ * is still there when the disk names it by itself, which it may not.
+ */
+static void
+test_connection_of_the_user_is_not_reused (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const int port = server_port (f->server);
+  char url[64], resolve[64], map[96];
+  ASKED mapped = question ("http://tang.example.com", f->key);
+  ASKED direct = { .done = 0 };
+
+  snprintf (url, sizeof url, "http://tang.test:%d", port);
+  snprintf (resolve, sizeof resolve, "tang.test:%d:127.0.0.1", port);
+  snprintf (map, sizeof map, "tang.example.com=%s", url);
+  server_keep_alive (f->server);
+  policy_free (f->policy);
+  f->policy = policy_new ();
+  policy_settings (f->policy)->no_proxy = strdup ("*");
+  policy_resolve (f->policy, resolve, &err);
+  policy_map (f->policy, map, &err);
+  assert_no_error (&err);
+  renew (f);
+  ask_and_wait (f, &mapped);
+  assert_answered (&mapped);
+  direct = question (url, f->key);
+  ask_and_wait (f, &direct);
+  assert_failed (&direct, CLEVIS_ERR_POLICY, "loopback");
+  assert_int_equal (server_requests (f->server), 1);
 }
 
 static void
@@ -776,6 +812,70 @@ test_different_questions_are_not (void **state)
   assert_int_equal (server_requests (f->server), 2);
 }
 
+/* Servers that are to have the same key do not answer for each other, or the
+ * first to answer would speak for all.
+ */
+static void
+test_servers_are_asked_each (void **state)
+{
+  struct fixture *f = *state;
+  struct server *other = server_start (f->key, FAULT_NO_KEY);
+  ASKED a = question (server_url (other), f->key);
+  ASKED b = question (server_url (f->server), f->key);
+
+  json_decref (b.epk);
+  b.epk = json_deep_copy (a.epk);
+  ask (f, &a);
+  ask (f, &b);
+  wait_for (f, &a);
+  wait_for (f, &b);
+  assert_failed (&a, CLEVIS_ERR_NO_KEY, "does not have the key");
+  assert_answered (&b);
+  assert_int_equal (server_requests (other), 1);
+  assert_int_equal (server_requests (f->server), 1);
+  server_stop (other);
+}
+
+/* A question that is asked again by the one who is being told. */
+struct again {
+  struct fixture *f;
+  struct asked *first, *second;
+};
+
+static void
+done_ask_again (const json_t *k, const struct clevis_error *err,
+                const char *address, void *opaque)
+{
+  struct again *again = opaque;
+
+  done (k, err, address, again->first);
+  ask (again->f, again->second);
+}
+
+/* It is asked of the server again, and not answered with what has come. */
+static void
+test_asked_again_while_it_is_answered (void **state)
+{
+  struct fixture *f = *state;
+  ASKED a = question (server_url (f->server), f->key);
+  ASKED b = question (server_url (f->server), f->key);
+  struct again again = { .f = f, .first = &a, .second = &b };
+  const struct pin_query query = {
+    .url = a.url, .kid = a.kid, .server = a.server, .epk = a.epk,
+  };
+
+  json_decref (b.epk);
+  b.epk = json_deep_copy (a.epk);
+  server_fault_for (f->server, 1, FAULT_ERROR, FAULT_NONE);
+  a.waiter = questions_ask (f->rs, &query, done_ask_again, &again, &a.err);
+  wait_for (f, &a);
+  assert_failed (&a, CLEVIS_ERR_HTTP, "500");
+  assert_int_equal (b.done, 0);
+  wait_for (f, &b);
+  assert_answered (&b);
+  assert_int_equal (server_requests (f->server), 2);
+}
+
 static void
 test_one_of_two_who_ask_the_same_goes_away (void **state)
 {
@@ -817,6 +917,26 @@ test_question_that_nobody_asks_any_more (void **state)
   question_forget (a.waiter);
   assert_int_equal (questions_step (f->rs, 20, &err), 0);
   assert_int_equal (a.done, 0);
+}
+
+/* Then another one has its turn. */
+static void
+test_question_makes_room (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  ASKED a = question (server_url (f->server), f->key);
+  ASKED b = question (server_url (f->server), f->key);
+
+  policy_settings (f->policy)->parallel = 1;
+  server_fault_for (f->server, 1, FAULT_BLACK_HOLE, FAULT_NONE);
+  ask (f, &a);
+  while (server_requests (f->server) < 1)
+    assert_int_equal (questions_step (f->rs, 20, &err), 0);
+  ask (f, &b);
+  question_forget (a.waiter);
+  wait_for (f, &b);
+  assert_answered (&b);
 }
 
 /* They are open at the same time: the server answers none before. */
@@ -935,14 +1055,26 @@ ask_in_vain (struct fixture *f, struct asked *asked, int n,
   }
 }
 
+/* Renew, where there are descriptors for so many requests at a time. */
+static void
+renew_for (struct fixture *f, int n)
+{
+  struct rlimit files, less;
+
+  assert_int_equal (getrlimit (RLIMIT_NOFILE, &files), 0);
+  less = files;
+  less.rlim_cur = BOUND_TRANSFER_FILES * 2 * n + 3;
+  assert_int_equal (setrlimit (RLIMIT_NOFILE, &less), 0);
+  renew (f);
+  setrlimit (RLIMIT_NOFILE, &files);
+}
+
 /* There is a limit for the whole run, however many a server may get. */
 static void
 test_limit_of_the_run (void **state)
 {
   struct fixture *f = *state;
   struct server *hole = server_start (f->key, FAULT_BLACK_HOLE);
-  const struct rlimit few = { BOUND_TRANSFER_FILES * 2 * 10 + 3, 0 };
-  struct rlimit files, less;
   struct asked asked[BOUND_TRANSFERS + 20];
   size_t i;
   int n = BOUND_TRANSFERS + 20;
@@ -950,17 +1082,11 @@ test_limit_of_the_run (void **state)
   policy_settings (f->policy)->parallel = 256;
   ask_in_vain (f, asked, n, hole);
   assert_most_open (f, hole, BOUND_TRANSFERS);
-  questions_free (f->rs);
   server_stop (hole);
 
   /* With fewer descriptors it is less. */
+  renew_for (f, 10);
   hole = server_start (f->key, FAULT_BLACK_HOLE);
-  getrlimit (RLIMIT_NOFILE, &files);
-  less = files;
-  less.rlim_cur = few.rlim_cur;
-  setrlimit (RLIMIT_NOFILE, &less);
-  f->rs = direct_questions (f->policy, NULL, &(struct clevis_error) CLEVIS_ERROR_INIT);
-  setrlimit (RLIMIT_NOFILE, &files);
   for (i = 0; i < (size_t) n; ++i)
     cleanup_asked (&asked[i]);
   ask_in_vain (f, asked, n, hole);
@@ -970,6 +1096,60 @@ test_limit_of_the_run (void **state)
   for (i = 0; i < (size_t) n; ++i)
     cleanup_asked (&asked[i]);
   server_stop (hole);
+}
+
+/* Each device may have one under way, but not if there are more devices than
+ * that.
+ */
+static void
+test_limit_of_the_run_for_many_devices (void **state)
+{
+  enum { LIMIT = 10, N = 30 };
+  struct fixture *f = *state;
+  struct server *hole = server_start (f->key, FAULT_BLACK_HOLE);
+  struct asked asked[N];
+  size_t i;
+
+  renew_for (f, LIMIT);
+  for (i = 0; i < N; ++i) {
+    asked[i] = question (server_url (hole), f->key);
+    asked[i].device = i;
+    ask (f, &asked[i]);
+  }
+  assert_most_open (f, hole, LIMIT);
+  questions_free (f->rs);
+  f->rs = NULL;
+  for (i = 0; i < N; ++i)
+    cleanup_asked (&asked[i]);
+  server_stop (hole);
+}
+
+/* A device that has as much as it can get under way gets no more while another
+ * one waits for an answer, too.
+ */
+static void
+test_part_of_a_device (void **state)
+{
+  enum { LIMIT = 10, N = 20 };
+  struct fixture *f = *state;
+  struct server *hole = server_start (f->key, FAULT_BLACK_HOLE);
+  struct server *other = server_start (f->key, FAULT_BLACK_HOLE);
+  ASKED waits = question (server_url (other), f->key);
+  struct asked asked[N];
+  int i;
+
+  renew_for (f, LIMIT);
+  waits.device = 1;
+  ask (f, &waits);
+  assert_most_open (f, other, 1);
+  ask_in_vain (f, asked, N, hole);
+  assert_most_open (f, hole, LIMIT / 2);
+  questions_free (f->rs);
+  f->rs = NULL;
+  for (i = 0; i < N; ++i)
+    cleanup_asked (&asked[i]);
+  server_stop (hole);
+  server_stop (other);
 }
 
 /* Each device gets its part of that, whoever came first; also for a question
@@ -982,6 +1162,8 @@ test_devices_get_the_same_part (void **state)
   struct server *hole = server_start (f->key, FAULT_BLACK_HOLE);
   ASKED shared = question (server_url (f->server), f->key);
   ASKED second = question (server_url (f->server), f->key);
+  ASKED earlier = question (server_url (f->server), f->key);
+  ASKED later = question (server_url (f->server), f->key);
   ASKED own = question (server_url (f->server), f->key);
   struct asked asked[BOUND_TRANSFERS + 20];
   int i, n = BOUND_TRANSFERS + 20;
@@ -991,14 +1173,21 @@ test_devices_get_the_same_part (void **state)
   ask (f, &shared);
   json_decref (second.epk);
   second.epk = json_deep_copy (shared.epk);
-  second.device = own.device = 1;
+  json_decref (later.epk);
+  later.epk = json_deep_copy (earlier.epk);
+  second.device = earlier.device = own.device = 1;
   ask (f, &second);
+  ask (f, &earlier);
+  ask (f, &later);
   ask (f, &own);
   wait_for (f, &own);
   wait_for (f, &second);
+  wait_for (f, &earlier);
   assert_answered (&own);
   assert_answered (&second);
-  assert_int_equal (server_requests (f->server), 2);
+  assert_answered (&earlier);
+  assert_answered (&later);
+  assert_int_equal (server_requests (f->server), 3);
   assert_true (server_most_open (hole) <= BOUND_TRANSFERS / 2);
   questions_free (f->rs);
   f->rs = NULL;
@@ -1082,6 +1271,7 @@ main (void)
     test (test_closed_port),
     test (test_loopback_is_refused_by_default),
     test (test_address_is_judged_when_it_is_connected_to),
+    test (test_connection_of_the_user_is_not_reused),
     test (test_refusal_is_not_tried_again),
     test (test_mapped_server),
     test (test_proxy),
@@ -1096,13 +1286,18 @@ main (void)
     test (test_wakeup),
     test (test_equal_questions_are_asked_once),
     test (test_different_questions_are_not),
+    test (test_servers_are_asked_each),
+    test (test_asked_again_while_it_is_answered),
     test (test_one_of_two_who_ask_the_same_goes_away),
     test (test_question_that_nobody_asks_any_more),
+    test (test_question_makes_room),
     test (test_questions_are_asked_in_parallel),
     test (test_a_server_gets_so_many_at_a_time),
     test (test_all_get_their_turn),
     test (test_limit_is_of_each_server),
     test (test_limit_of_the_run),
+    test (test_limit_of_the_run_for_many_devices),
+    test (test_part_of_a_device),
     test (test_devices_get_the_same_part),
     test (test_free_with_questions_under_way),
     test (test_epk_off_the_curve),

@@ -533,9 +533,6 @@ serve_connection (void *opaque)
   struct connection *c = opaque;
   enum fault fault;
 
-  pthread_mutex_lock (&c->server->lock);
-  c->server->connected++;
-  pthread_mutex_unlock (&c->server->lock);
   do {
     c->len = 0;
     if (!read_request (c))
@@ -551,6 +548,17 @@ serve_connection (void *opaque)
   close (c->fd);
   free (c);
   return NULL;
+}
+
+/* In the order in which they are accepted: whoever has a reply knows how many
+ * were made before.
+ */
+static void
+count_connection (struct server *s)
+{
+  pthread_mutex_lock (&s->lock);
+  s->connected++;
+  pthread_mutex_unlock (&s->lock);
 }
 
 static void *
@@ -569,6 +577,8 @@ serve (void *opaque)
     c = calloc (1, sizeof *c);
     c->server = s;
     c->fd = accept4 (s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (c->fd != -1)
+      count_connection (s);
     if (c->fd == -1 ||
         pthread_create (&s->connections[s->nr_connections], NULL,
                         serve_connection, c) != 0) {
