@@ -187,7 +187,7 @@ FAULT (list_drip)
 
   say_info (in, 32, 0);
   for (i = 0; i < 32; ++i) {
-    poll (NULL, 0, 1000 * time_factor ());
+    poll (NULL, 0, 100);
     say (MESSAGE_KEYSLOT, 0);
     lie->keyslot.slot = i;
     send_now (in);
