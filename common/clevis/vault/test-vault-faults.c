@@ -42,6 +42,24 @@ struct fixture {
   struct vault_key *recovered, *from_file, *typed, *bad_key;
 };
 
+/* To make one takes valgrind a second, so it is made once. */
+static const char *
+new_disk (void)
+{
+  static const char *made;
+  const char *file = tmp_path ("disk.img");
+  CLEANUP_FREE char *data = NULL;
+  size_t len;
+
+  if (made == NULL) {
+    made = tmp_path ("made.img");
+    make_luks2 (made, passphrases, 16 * KIB);
+  }
+  data = read_file (made, &len);
+  write_file (file, data, len);
+  return file;
+}
+
 /* The first vault is forked before the server has its thread. */
 static int
 setup (void **state)
@@ -58,8 +76,7 @@ setup (void **state)
   f->server = server_start (f->key, FAULT_NONE);
   f->policy = loopback_policy ();
   policy_settings (f->policy)->retries = 0;
-  f->file = tmp_path ("disk.img");
-  make_luks2 (f->file, passphrases, 16 * KIB);
+  f->file = new_disk ();
   bind_luks_tang (f->file, 1, f->key, server_url (f->server), "one");
   *state = f;
   return 0;
