@@ -14,6 +14,7 @@
 #include "base/bounds.h"
 #include "base/clock.h"
 #include "exchange/exchange.h"
+#include "luks/luks-cost.h"
 #include "testlib/testlib-jwe.h"
 #include "testlib/testlib-luks.h"
 #include "testlib/testlib-server.h"
@@ -843,6 +844,32 @@ test_deadline_of_key_derivation (void **state)
     usleep (1000);
 }
 
+/* A device may take its share of the deadline, and a keyslot that would take
+ * more is not tried, though there was time for it.
+ */
+static void
+test_share_of_the_deadline (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  CLEANUP_JSON json_t *jwe = encrypt_null ("one", 3);
+  const char *file = new_disk (2, 0);
+  double cost;
+
+  bind_luks (file, 1, jwe);
+  make_slow (file, 20000000);
+  f->luks[0] = ready_luks (file);
+  f->nr = 1;
+  cost = luks_cost (f->luks[0], 1);
+  policy_settings (f->policy)->deadline = 1000 * cost * 2;
+  exchange_free (f->ex);
+  f->ex = direct_exchange (f->policy, &err);
+  assert_int_equal (exchange_add (f->ex, f->luks[0], &err), 0);
+  run (f);
+  assert_failed (f, 0, CLEVIS_ERR_LIMIT, 0, "one device may take");
+  assert_true (exchange_device (f->ex, 0)->bindings[0].verify_seconds < cost);
+}
+
 static void
 test_free_while_it_runs (void **state)
 {
@@ -961,6 +988,7 @@ main (void)
     test (test_slow_verification),
     test (test_slow_keyslot_beside_a_good_one),
     test (test_deadline_of_key_derivation),
+    test (test_share_of_the_deadline),
     test (test_free_while_it_runs),
     test (test_free_before_it_runs),
     test (test_reference_implementation),

@@ -327,6 +327,30 @@ test_token_that_cannot_be_read (void **state)
 }
 
 static void
+lose_keyslots (json_t *json, void *opaque)
+{
+  json_t *token = json_object_get (json_object_get (json, "tokens"), "0");
+
+  json_array_clear (json_object_get (token, "keyslots"));
+}
+
+/* Nobody is asked for what opens no keyslot. */
+static void
+test_stale_token (void **state)
+{
+  struct fixture *f = *state;
+  const char *file = new_disk ();
+  const struct preflight_device *d;
+
+  bind_tang (f, file, 1, server_url (f->a));
+  edit_luks2 (file, lose_keyslots, NULL);
+  d = fly (f, file, true);
+  assert_int_equal (d->verdict, PREFLIGHT_CLOSED);
+  assert_int_equal (d->nr_leaves, 0);
+  assert_int_equal (server_requests (f->a), 0);
+}
+
+static void
 test_verdicts (void **state)
 {
   struct fixture *f = *state;
@@ -513,6 +537,123 @@ test_all_get_their_turn (void **state)
   for (i = 0; i < 8; ++i)
     assert_int_equal (d->leaves[i].key, PREFLIGHT_ADVERTISED);
   assert_in_range (server_most_open (f->a), 1, 3);
+}
+
+/* An asker that refuses some devices what all ask, one a step, and then has an
+ * answer for the others.
+ */
+struct picky {
+  struct asker asker;
+  struct ask ask;               /* what is asked last */
+  size_t refused, nr;           /* devices that are refused: first ones */
+  size_t joined;
+  bool is_under_way, was_cancelled;
+  const char *body;             /* of the answer */
+};
+
+static struct asked *
+picky_ask (struct asker *asker, const struct ask *ask,
+           struct clevis_error *err)
+{
+  struct picky *p = (struct picky *) asker;
+
+  p->ask = *ask;
+  p->is_under_way = true;
+  return (struct asked *) p;
+}
+
+static int
+picky_join (struct asked *asked, size_t device, struct clevis_error *err)
+{
+  ((struct picky *) asked)->joined++;
+  return 0;
+}
+
+static void
+picky_cancel (struct asked *asked)
+{
+  struct picky *p = (struct picky *) asked;
+
+  p->is_under_way = false;
+  p->was_cancelled = true;
+}
+
+static int
+picky_step (struct asker *asker, int ms, struct clevis_error *err)
+{
+  CLEANUP_ERROR struct clevis_error why = CLEVIS_ERROR_INIT;
+  struct picky *p = (struct picky *) asker;
+  const struct answer answer = {
+    .error = CLEVIS_ERROR_INIT, .status = 200, .content_type = "",
+    .body = p->body, .len = strlen (p->body),
+  };
+
+  assert_true (p->is_under_way);
+  if (p->refused < p->nr) {
+    clevis_error_set (&why, CLEVIS_ERR_LIMIT, "too many servers");
+    p->ask.refused (p->refused++, &why, p->ask.opaque);
+    return 0;
+  }
+  p->is_under_way = false;
+  p->ask.done (&answer, p->ask.opaque);
+  return 0;
+}
+
+static void
+picky_free (struct asker *asker)
+{
+}
+
+static const struct asker_type picky_type = {
+  .ask = picky_ask, .join = picky_join, .cancel = picky_cancel,
+  .step = picky_step, .free = picky_free,
+};
+
+/* Three devices have the same server asked, which may be refused to some.  It
+ * is asked for the others; and for nobody if it is refused to all.
+ */
+static void
+test_refused_to_some (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  static struct picky picky;
+  struct fixture *f = *state;
+  CLEANUP_JSON json_t *adv = tang_advertisement (f->key, true);
+  CLEANUP_FREE char *body = json_dumps (adv, 0);
+  const char *file = new_disk ();
+  const struct preflight_leaf *leaf;
+  size_t n, i;
+  int r;
+
+  bind_tang (f, file, 1, "http://192.0.2.1");
+  for (i = 0; i < 3; ++i)
+    f->luks[f->nr++] = ready_luks (file);
+  for (n = 0; n <= 3; ++n) {
+    picky = (struct picky) {
+      .asker.type = &picky_type, .nr = n, .body = body,
+    };
+    f->pf = preflight_new (&picky.asker, NULL, true, &err);
+    assert_no_error (&err);
+    for (i = 0; i < 3; ++i)
+      assert_int_equal (preflight_add (f->pf, f->luks[i], &err), i);
+    while ((r = preflight_step (f->pf, 1000, &err)) == 1)
+      ;
+    assert_int_equal (r, 0);
+    assert_int_equal (picky.joined, 2);
+    assert_int_equal (picky.refused, n);
+    assert_int_equal (picky.was_cancelled, n == 3);
+    for (i = 0; i < 3; ++i) {
+      leaf = &preflight_device (f->pf, i)->leaves[0];
+      if (i < n)
+        assert_error (&leaf->error, CLEVIS_ERR_LIMIT, "too many servers");
+      else
+        assert_no_error (&leaf->error);
+      assert_int_equal (leaf->key, i < n ? PREFLIGHT_UNKNOWN
+                        : PREFLIGHT_ADVERTISED);
+    }
+    preflight_free (f->pf);
+    f->pf = NULL;
+  }
 }
 
 static void
@@ -753,6 +894,7 @@ main (void)
     test (test_key_folder),
     test (test_unbound),
     test (test_token_that_cannot_be_read),
+    test (test_stale_token),
     test (test_verdicts),
     test (test_two_tokens),
     test (test_server_is_asked_once),
@@ -760,6 +902,7 @@ main (void)
     test (test_temporary_faults_are_tried_again),
     test (test_a_server_gets_so_many_at_a_time),
     test (test_all_get_their_turn),
+    test (test_refused_to_some),
     test (test_free_before_it_runs),
     test (test_advertisement),
     test (test_advertised_signing_key),

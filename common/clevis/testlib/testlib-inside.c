@@ -187,7 +187,7 @@ FAULT (list_drip)
 
   say_info (in, 32, 0);
   for (i = 0; i < 32; ++i) {
-    poll (NULL, 0, 1000 * time_factor ());
+    poll (NULL, 0, 100);
     say (MESSAGE_KEYSLOT, 0);
     lie->keyslot.slot = i;
     send_now (in);
@@ -216,6 +216,20 @@ list_tree (struct inside *in, uint32_t nr_children, int n)
   return true;
 }
 
+/* No deeper than it may be, and nowhere wider. */
+FAULT (list_many)
+{
+  int i, j;
+
+  list_tree (in, BOUND_PIN_CHILDREN, 1);
+  for (i = 0; i < BOUND_PIN_CHILDREN; ++i) {
+    say_pin (in, BOUND_PIN_TOTAL / BOUND_PIN_CHILDREN);
+    for (j = 0; j < BOUND_PIN_TOTAL / BOUND_PIN_CHILDREN; ++j)
+      say_pin (in, 0);
+  }
+  return say_done (in, 0, 0, 0);
+}
+
 FAULT (list_deep) { return list_tree (in, 1, 10000); }
 FAULT (list_wide) { return list_tree (in, 64, 10000); }
 
@@ -234,9 +248,12 @@ say_ask (struct inside *in, uint32_t id, uint32_t device)
   send_now (in);
 }
 
-/* Ask what may be forbidden of a server that is there, as far as that goes. */
+/* Ask what may be forbidden of a server that is there, as far as that goes;
+ * then end.
+ */
 static bool
-ask_server (struct inside *in, const struct message *m, enum ask_what what)
+ask_server (struct inside *in, const struct message *m, enum ask_what what,
+            uint32_t device)
 {
   struct message_fds fds;
   char url[64];
@@ -244,6 +261,7 @@ ask_server (struct inside *in, const struct message *m, enum ask_what what)
   snprintf (url, sizeof url, "http://127.0.0.1:%d", exploit.port);
   say (MESSAGE_ASK, 1);
   lie->ask.what = what;
+  lie->ask.device = device;
   message_set (lie->ask.url, url);
   message_set (lie->ask.kid, kid);
   send_now (in);
@@ -254,12 +272,14 @@ ask_server (struct inside *in, const struct message *m, enum ask_what what)
     message_set (lie->point.x, kid); /* as long */
     message_set (lie->point.y, kid);
     send_now (in);
+    channel_recv (&in->ch, lie, &fds, -1); /* the server has answered */
   }
-  return be_silent (in, m);
+  return leave (in, m);
 }
 
-FAULT (ask_recovery) { return ask_server (in, m, ASK_RECOVERY); }
-FAULT (ask_advertisement) { return ask_server (in, m, ASK_ADVERTISEMENT); }
+FAULT (ask_recovery) { return ask_server (in, m, ASK_RECOVERY, 0); }
+FAULT (ask_next_device) { return ask_server (in, m, ASK_RECOVERY, 1); }
+FAULT (ask_advertisement) { return ask_server (in, m, ASK_ADVERTISEMENT, 0); }
 
 FAULT (ask_device) { say_ask (in, 1, 1000); return be_silent (in, m); }
 FAULT (ask_number) { say_ask (in, 1000, 0); return be_silent (in, m); }
@@ -507,7 +527,9 @@ static const struct fault {
   { "list-drip", MESSAGE_LUKS_LIST, list_drip },
   { "list-deep", MESSAGE_LUKS_LIST, list_deep },
   { "list-wide", MESSAGE_LUKS_LIST, list_wide },
+  { "list-many", MESSAGE_LUKS_LIST, list_many },
   { "ask-recovery", MESSAGE_RUN, ask_recovery },
+  { "ask-next-device", MESSAGE_RUN, ask_next_device },
   { "ask-advertisement", MESSAGE_RUN, ask_advertisement },
   { "ask-device", MESSAGE_RUN, ask_device },
   { "ask-number", MESSAGE_RUN, ask_number },

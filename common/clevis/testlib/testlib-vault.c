@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/bounds.h"
 #include "base/clock.h"
 #include "testlib/testlib-vault.h"
 
@@ -44,6 +45,7 @@ vault_load (struct vault *v, const char *file, const char *device,
   if (luks == NULL)
     return NULL;
   while ((*state = vault_luks_next (luks, &ext, err)) == LUKS_NEED) {
+    assert_in_range (ext.length, 1, BOUND_EXTENT);
     len = ext.offset >= size ? 0
       : ext.length < size - ext.offset ? ext.length : size - ext.offset;
     if (vault_luks_supply (luks, ext.offset, data + (len ? ext.offset : 0),

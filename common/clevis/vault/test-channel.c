@@ -347,6 +347,26 @@ test_wrong_descriptors (void **state)
   }
 }
 
+/* The program wants none of a vault: what comes with some is no message, not
+ * even of a kind that has them, and they are closed.
+ */
+static void
+test_unwanted_descriptors (void **state)
+{
+  struct fixture *f = *state;
+  struct message_fds fds;
+  const int before = count_fds ();
+
+  f->b.takes_no_fds = true;
+  message_init (f->m, MESSAGE_KEY_READ, 1);
+  send_raw (f->a.fd, f->m, message_size (f->m->tag), 1);
+  assert_int_equal (channel_recv (&f->b, f->m, &fds, 1000), -1);
+  assert_int_equal (errno, EPROTO);
+  assert_int_equal (count_fds (), before);
+  send_plain (&f->a, 9, 1000);
+  assert_next (f, &f->b, 9);
+}
+
 /* What is no message. */
 static void
 test_garbage (void **state)
@@ -471,6 +491,7 @@ main (void)
     TEST (order), TEST (put_aside), TEST (put_aside_too_much),
     TEST (both_send), TEST (not_taken), TEST (garbage_while_sending),
     TEST (descriptors), TEST (descriptors_aside), TEST (wrong_descriptors),
+    TEST (unwanted_descriptors),
     TEST (garbage), TEST (closed), TEST (closed_meanwhile), TEST (timeout),
     TEST (signal),
   };

@@ -472,8 +472,22 @@ static const struct {
 };
 #define NR_NEEDS (sizeof needs / sizeof needs[0])
 
+/* A proxy may be named with a password. */
+#define PROXY "https_proxy"
+static const char *password;    /* where it stands in the environment */
+
+/* By its name, or by whoever reads all memory. */
+static int
+know_password (void)
+{
+  return getenv (PROXY) != NULL || *password != '\0';
+}
+
 /* What is asked of a vault. */
-enum kind { ASK_PROBE, ASK_CALL, ASK_NEED, ASK_THREAD, ASK_ABORT, ASK_OTHER };
+enum kind {
+  ASK_PROBE, ASK_CALL, ASK_NEED, ASK_THREAD, ASK_ABORT, ASK_OTHER,
+  ASK_PASSWORD, ASK_FOLDER
+};
 
 struct order {
   uint32_t kind, i;
@@ -503,6 +517,10 @@ obey (const struct order *order)
     }
 #endif
     break;
+  case ASK_PASSWORD:
+    return know_password ();
+  case ASK_FOLDER:
+    return getenv ("TMPDIR") != NULL;
   }
   return 0;
 }
@@ -933,6 +951,33 @@ test_descriptors (void **state)
   end_all (&f);
 }
 
+/* Of the environment a vault knows where temporary files are, and not whatever
+ * else there is.
+ */
+static void
+test_environment (void **state)
+{
+  struct fixture f;
+  int i;
+
+  setenv (PROXY, "http://me:password@192.0.2.1", 1);
+  setenv ("TMPDIR", "/tmp", 0);
+  password = strstr (getenv (PROXY), "password");
+  assert_true (know_password ());
+  make_vault (&f, !in_valgrind ());
+  for (i = 0; i < 2; ++i) {
+    assert_int_equal (ask (&f, ASK_PASSWORD, 0), 0);
+    assert_int_equal (ask (&f, ASK_FOLDER, 0), 1);
+    if (i == 0) {
+      end_vault (&f);
+      fork_vault (&f);
+    }
+  }
+  end_all (&f);
+  assert_true (know_password ());
+  unsetenv (PROXY);
+}
+
 /* Whom a process's files in /proc belong to says whether it may be dumped, to
  * all but root.
  */
@@ -1117,6 +1162,7 @@ main (void)
     cmocka_unit_test (test_status),
     cmocka_unit_test (test_oom_score),
     cmocka_unit_test (test_descriptors),
+    cmocka_unit_test (test_environment),
     cmocka_unit_test (test_not_dumpable),
     cmocka_unit_test (test_parent_killed),
     cmocka_unit_test (test_nursery_free),
