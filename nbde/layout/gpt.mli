@@ -4,10 +4,11 @@
 
 (** GUID partition tables, by the rules of the kernel
     ([block/partitions/efi.c]): a protective MBR is needed, and the primary
-    header wins. The kernel does not use the backup by itself. *)
+    header wins.  The kernel does not use the backup by itself. *)
 
 val read : Block.t -> string -> Partition.t list option Step.t
-(** [read block first], where [first] is at least its first sector. [None]: it
+(** [read block first], where [first] is at least its first sector.  [None]: it
     has no protective MBR. {!Unknown.Unknown}: it has one, but the primary table
-    is not whole, or the table has what is not understood. Source: UEFI
-    specification, chapter 5. *)
+    is not whole, or the table has what is not understood.
+
+    Source: UEFI specification, chapter 5. *)

@@ -134,7 +134,7 @@ let add (g : Guestfs.guestfs) i disk =
     name
 
 (* A line for a device: name, size, checksum of its first bytes, or "-" if it
-   cannot be read. The names are those of libguestfs: the kernel may have
+   cannot be read.  The names are those of libguestfs: the kernel may have
    others, if it finds many disks in another order. *)
 let length = 512
 

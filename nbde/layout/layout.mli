@@ -40,7 +40,7 @@ type contents =
 
 type device = { block : Block.t; kind : kind; contents : contents }
 
-(** What is not known: a device or a volume group, and why. Where there is one
+(** What is not known: a device or a volume group, and why.  Where there is one
     of these, there may be other devices, or other names. *)
 type unknown = { where : string; reason : string }
 

@@ -262,8 +262,7 @@ let rec groups = function
      let same, others = List.partition (same_name claim) claims in
      same :: groups others
 
-(* A copy of a disk has the same UUIDs: LVM takes one of them, and says which.
-   *)
+(* A copy of a disk has the same UUIDs: LVM takes one of them. *)
 let check_twins (labels : Lvm_label.t list) =
   let rec twins = function
     | [] -> []

@@ -8,8 +8,8 @@
 type t = {
   volumes : Block.t list;
       (** as [lvs] has them, by name; without extents if a physical volume of
-          their group is missing, since they are then listed, but not activated
-          *)
+          their group is missing, since they are then listed, but not
+          activated *)
   unknown : (string * string) list;
       (** what of them is not understood: a volume group or [GROUP/VOLUME], and
           why *)

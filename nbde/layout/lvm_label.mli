@@ -20,7 +20,7 @@ val has_label : string -> bool
 (** Do these first {!Partition_table.head} bytes have something like a label? *)
 
 val read : Block.t -> string -> t Step.t
-(** [read block first] of a device that has a label. Raises {!Unknown.Unknown}
+(** [read block first] of a device that has a label.  Raises {!Unknown.Unknown}
     if the label or the text is damaged. *)
 
 val longest_text : int

@@ -14,7 +14,7 @@ type value =
 and section
 
 val parse : string -> section
-(** The whole text. Raises {!Unknown.Unknown} if it is not as LVM writes it:
+(** The whole text.  Raises {!Unknown.Unknown} if it is not as LVM writes it:
     also for a name that stands twice, and a number of more than 18 digits. *)
 
 val sections : section -> (string * section) list
@@ -22,7 +22,9 @@ val sections : section -> (string * section) list
 
 val find : section -> string -> value option
 
-(** The value of this name; {!Unknown.Unknown} if it is not there or of another
+(** {2 Values of a type}
+
+    They raise {!Unknown.Unknown} if the value is not there or of another
     type. *)
 
 val number : section -> string -> int

@@ -12,8 +12,8 @@ type t =
   | Fat
   | Partitions of Partition.t list
 
-(* The kernel counts in sectors of 512 bytes; the table, in those of the disk.
-   *)
+(* The kernel counts in sectors of 512 bytes; the table, in those of the
+   disk. *)
 type entry = { boot : int; kind : int; start : int; sectors : int }
 
 let entry unit sector i =
@@ -52,7 +52,7 @@ let check_foreign (block : Block.t) { kind; start; _ } =
 let make block number { start; sectors; _ } =
   Partition.make block ~number ~start:(start * 512) ~length:(sectors * 512)
 
-(* Each link of the chain is a table with a partition and the next link. The
+(* Each link of the chain is a table with a partition and the next link.  The
    kernel follows a chain that bites its tail until it has no numbers left:
    nobody makes such a one in earnest. *)
 let most_links = Partition.most

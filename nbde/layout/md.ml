@@ -231,8 +231,9 @@ let member block first =
 
 (* The array *)
 
-(* mdadm takes the number of an array from its name if it was made on a host of
-   the same name.  The appliance has none; some may have these. *)
+(* mdadm takes the number of an array from its name, if that has one and the array
+   was made on a host of the same name.  The appliance has none; some may have
+   these. *)
 let names_of_appliances =
   ["any"; "(none)"; "localhost"; "localhost.localdomain"]
 
@@ -242,17 +243,32 @@ let hashes_of_appliances = [
   "\x33\x43\x89\x04\x8b\x87\x2a\x53";
 ]
 
-let is_at_home { name; home; version; _ } =
+(* 5, md5, md/5, as strtoul reads it *)
+let is_number name =
+  let without prefix name =
+    if String.starts_with ~prefix name then
+      let length = String.length prefix in
+      String.sub name length (String.length name - length)
+    else name in
+  let digits = without "/" (without "md" (without "/dev/" name)) in
+  let is_of_number = function
+    | '0'..'9' | '+' | '-' | ' ' | '\t'..'\r' -> true
+    | _ -> false in
+  digits <> "" && String.for_all is_of_number digits
+
+let has_number { name; home; version; _ } =
   if version = "0.90" then List.mem home hashes_of_appliances
   else
     match String.index_opt name ':' with
-    | Some i -> List.mem (String.sub name 0 i) names_of_appliances
     | None -> false
+    | Some i ->
+       List.mem (String.sub name 0 i) names_of_appliances
+       && is_number (String.sub name (i + 1) (String.length name - i - 1))
 
 (* mdadm counts down from there. *)
 let first_free = 127
 let array_name member =
-  if is_at_home member then
+  if has_number member then
     Unknown.because (f_"an MD array that mdadm may give a number of its own");
   Printf.sprintf "/dev/md%d" first_free
 
@@ -272,7 +288,7 @@ let numbers members =
     | Not_in_step -> None) members
 
 (* mdadm --incremental starts an array when all are there that are in step as
-   far as the newest superblock knows. Otherwise it is left to what the
+   far as the newest superblock knows.  Otherwise it is left to what the
    appliance does later: that of Debian 12 finds its members busy, and does not
    start it. *)
 let check_all_there ~newest present =

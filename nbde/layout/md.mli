@@ -3,8 +3,9 @@
  *)
 
 (** RAID1 of the kernel: MD superblocks 0.90, 1.0, 1.1 and 1.2, and the array
-    that its members make. Sources: [include/uapi/linux/raid/md_p.h], mdadm(8),
-    md(4). *)
+    that its members make.
+
+    Sources: [include/uapi/linux/raid/md_p.h], mdadm(8), md(4). *)
 
 type member
 
@@ -24,8 +25,8 @@ val same_array : member -> member -> bool
 
 val assemble : member list -> Block.t
 (** The array of these members, by the name that mdadm gives it in the appliance
-    if it is the only one. It may be degraded, as far as it knows that itself.
-    The bytes are those of its first member that is in step. Raises
+    if it is the only one.  It may be degraded, as far as it knows that itself.
+    The bytes are those of its first member that is in step.  Raises
     {!Unknown.Unknown} where members are missing that should be there or
     contradict each other, and where the name depends on how the appliance is
     called. *)

@@ -11,5 +11,5 @@ val head : int
 val read : Block.t -> string -> Partition.t list Step.t
 (** [read block first], where [first] are the first {!head} bytes: what the
     kernel makes of its partition table, in the order of their numbers; none if
-    it has none. Raises {!Unknown.Unknown} for tables that only some kernels
+    it has none.  Raises {!Unknown.Unknown} for tables that only some kernels
     know. *)

@@ -81,8 +81,8 @@ val write_label : Trial.disk -> string -> unit
 (** [write_label disk name] *)
 
 val write_text : ?offset:int -> Trial.disk -> string -> unit
-(** The metadata area, and the text in it, [offset] bytes after its beginning.
-    *)
+(** The metadata area, and the text in it, [offset] bytes after its
+    beginning. *)
 
 val sum : Trial.disk -> int -> int -> int
 (** [sum disk offset length] *)

@@ -146,7 +146,11 @@ let test_unknown () =
     [member { example with data_size = 100 }];
   List.iter (fun name ->
     unknown name "number of its own" [member { alone with name }])
-    ["any:0"; "(none):root"; "localhost:1"];
+    ["any:0"; "(none):md3"; "localhost:/dev/md/1"];
+  reads_from "a name without a number" 0
+    [member { alone with name = "(none):root" }];
+  reads_from "of another host" 0 [member { alone with name = "guest:5" }];
+  reads_from "of no host" 0 [member { alone with name = "5" }];
   let any = "0123\xff\xff\xff\xff\xc5\xfe\x02\x00\xd1\xc7\xa5\x13" in
   unknown "0.90 of any host" "number of its own"
     [member ~version:V0_90 { alone with uuid = any }];

@@ -22,7 +22,7 @@ val put32 : disk -> int -> int -> unit
 val put64 : disk -> int -> int -> unit
 
 val step : disk list -> 'a Step.t -> 'a
-(** Run it on these disks. A read outside of a disk, one that is too long, or
+(** Run it on these disks.  A read outside of a disk, one that is too long, or
     too many of them fail. *)
 
 val scan : disk list -> Layout.t
@@ -56,7 +56,7 @@ type mutants = {
 
 val mutate : string -> int -> mutants -> string
 (** [mutate name count mutants] scans so many disks that are changed at random,
-    the same ones each time. It fails if a scan raises anything but
+    the same ones each time.  It fails if a scan raises anything but
     {!Failure.Error}, reads outside of a disk, takes more than 100 ms, or finds
-    devices that are outside of their disks. The disks are then as before. What
+    devices that are outside of their disks.  The disks are then as before.  What
     became of the mutants, to print. *)
