@@ -57,7 +57,13 @@ let group_section text =
      || Lvm_text.number top "version" <> 1 then
     Unknown.because (f_"LVM metadata of another version");
   match Lvm_text.sections top with
-  | [name, section] -> check_name name; name, section
+  | [name, section] ->
+     check_name name;
+     Lvm_text.check top
+       ~needed:[name, A_section; "contents", A_text; "version", A_number]
+       ~allowed:["description", A_text; "creation_host", A_text;
+                 "creation_time", A_number];
+     name, section
   | _ -> Unknown.because (f_"LVM metadata without a volume group")
 
 let most_physical = 1024
@@ -72,6 +78,12 @@ let check_count sections most =
     Unknown.because (f_"an LVM volume group with more than %d parts") most
 
 let parse_physical labels (name, section) =
+  Lvm_text.check section
+    ~needed:["id", A_text; "status", A_list; "pe_start", A_number;
+             "pe_count", A_number]
+    ~allowed:["device", A_text; "flags", A_list; "dev_size", A_number;
+              "tags", A_list; "device_id", A_text; "device_id_type", A_text;
+              "ba_start", A_number; "ba_size", A_number];
   check_words section "status" ~known:["ALLOCATABLE"];
   check_words section "flags" ~known:[];
   let uuid = uuid section in
@@ -88,6 +100,16 @@ let parse_physical labels (name, section) =
   { start = Field.times 512 (Lvm_text.number section "pe_start"); count; block }
 
 let parse_group labels (name, section) =
+  Lvm_text.check section
+    ~needed:["id", A_text; "seqno", A_number; "format", A_text;
+             "status", A_list; "extent_size", A_number; "max_lv", A_number;
+             "max_pv", A_number; "physical_volumes", A_section]
+    ~allowed:["flags", A_list; "metadata_copies", A_number;
+              "logical_volumes", A_section; "tags", A_list;
+              "allocation_policy", A_text; "system_id", A_text;
+              "lock_type", A_text];
+  if Lvm_text.text section "format" <> "lvm2" then
+    Unknown.because (f_"LVM metadata of another format");
   check_words section "status" ~known:["RESIZEABLE"; "READ"; "WRITE"];
   check_words section "flags" ~known:[];
   (* Then it belongs to one host only. *)
@@ -97,7 +119,6 @@ let parse_group labels (name, section) =
     | Some _ -> Unknown.because (f_"an LVM volume group with a %s") key)
     ["system_id"; "lock_type"];
   ignore (uuid section);
-  ignore (Lvm_text.number section "seqno");
   let physical =
     Lvm_text.sections (Lvm_text.inner section "physical_volumes") in
   check_count physical most_physical;
@@ -110,27 +131,32 @@ let parse_group labels (name, section) =
 type segment = {
   first : int;                  (* in extents of the logical volume *)
   length : int;
+  pv : string;
   on : physical;
   from : int;                   (* in extents of the physical volume *)
 }
 
 let stripe section =
-  match Lvm_text.number section "stripe_count",
-        Lvm_text.find section "stripes" with
-  | 1, Some (List [Text name; Number from]) when from >= 0 -> name, from
-  | 1, _ -> Unknown.because (f_"LVM metadata that cannot be read")
-  | _ -> Unknown.because (f_"a striped logical volume")
+  match Lvm_text.find section "stripes" with
+  | Some (List [Text name; Number from]) when from >= 0 -> name, from
+  | Some _ | None -> Unknown.because (f_"LVM metadata that cannot be read")
 
 let parse_segment group section =
   let kind = Lvm_text.text section "type" in
   if kind <> "striped" then
     Unknown.because (f_"a logical volume of type %s") (Escape.text kind);
+  if Lvm_text.number section "stripe_count" <> 1 then
+    Unknown.because (f_"a striped logical volume");
+  Lvm_text.check section
+    ~needed:["start_extent", A_number; "extent_count", A_number;
+             "type", A_text; "stripe_count", A_number; "stripes", A_list]
+    ~allowed:["tags", A_list];
   let first = Lvm_text.number section "start_extent"
   and length = Lvm_text.number section "extent_count" in
   let name, from = stripe section in
   match List.assoc_opt name group.physical with
   | Some on when length > 0 && from + length <= on.count ->
-     { first; length; on; from }
+     { first; length; pv = name; on; from }
   | Some _ | None ->
      Unknown.because (f_"a logical volume outside of its physical volumes")
 
@@ -142,14 +168,29 @@ let extents group { length; on; from; _ } =
   | Some block ->
      Block.part block ~offset:(on.start + bytes from) ~length:(bytes length)
 
+(* When it was made, and where, is there or not. *)
+let check_logical section segments =
+  let needed =
+    ["id", Lvm_text.A_text; "status", A_list; "segment_count", A_number]
+    @ List.map (fun name -> name, Lvm_text.A_section) segments
+  and allowed =
+    ["flags", Lvm_text.A_list; "tags", A_list; "allocation_policy", A_text;
+     "read_ahead", A_number]
+  and birth = ["creation_time", Lvm_text.A_number; "creation_host", A_text] in
+  let is_there (name, _) = Lvm_text.find section name <> None in
+  if List.exists is_there birth then
+    Lvm_text.check section ~needed:(needed @ birth) ~allowed
+  else Lvm_text.check section ~needed ~allowed
+
 let segments group section =
   let count = Lvm_text.number section "segment_count" in
   if count < 1 || count > most_segments then
     Unknown.because (f_"a logical volume of %d segments") count;
+  let names = List.init count (fun i -> sprintf "segment%d" (i + 1)) in
+  check_logical section names;
   let segments =
-    List.init count (fun i ->
-      parse_segment group
-        (Lvm_text.inner section (sprintf "segment%d" (i + 1)))) in
+    List.map (fun name -> parse_segment group (Lvm_text.inner section name))
+      names in
   let segments = List.sort (fun a b -> compare a.first b.first) segments in
   let follows at segment =
     if segment.first <> at then
@@ -166,7 +207,7 @@ let visible = "VISIBLE"
 let is_complete group =
   List.for_all (fun (_, { block; _ }) -> block <> None) group.physical
 
-(* None if lvs of libguestfs does not list it. *)
+(* Its segments, and the device, if lvs of libguestfs lists it. *)
 let parse_logical group (name, section) =
   check_name name;
   ignore (uuid section);
@@ -179,14 +220,24 @@ let parse_logical group (name, section) =
   if size >= Field.far then
     Unknown.because (f_"a logical volume that is too large");
   let found = List.map (extents group) segments in
-  if List.mem skipped (Lvm_text.words section "flags") then None
-  else
-    Some {
-      Block.name = sprintf "/dev/%s/%s" group.name name;
-      size;
-      sector_size = 512;
-      extents = if is_complete group then List.concat found else [];
-    }
+  let block = {
+    Block.name = sprintf "/dev/%s/%s" group.name name;
+    size;
+    sector_size = 512;
+    extents = if is_complete group then List.concat found else [];
+  } in
+  let is_listed = not (List.mem skipped (Lvm_text.words section "flags")) in
+  segments, if is_listed then Some block else None
+
+(* LVM refuses a group that gives an extent to two volumes. *)
+let check_apart segments =
+  let place { pv; from; _ } = pv, from in
+  let sorted = List.sort (fun a b -> compare (place a) (place b)) segments in
+  ignore
+    (List.fold_left (fun (pv, free) segment ->
+      if segment.pv = pv && segment.from < free then
+        Unknown.because (f_"logical volumes over each other");
+      segment.pv, segment.from + segment.length) ("", 0) sorted)
 
 (* Each thing by itself: what is not known of one says nothing of another. *)
 let try_each f items ~where =
@@ -207,7 +258,8 @@ let logical_volumes labels (name, section) =
   let found, unknown =
     try_each (parse_logical group) logical ~where:(fun (lv, _) ->
       sprintf "%s/%s" name (Escape.text lv)) in
-  List.filter_map Fun.id found, unknown
+  check_apart (List.concat_map fst found);
+  List.filter_map snd found, unknown
 
 (* Groups of texts: what a text says, and who has it. *)
 

@@ -123,6 +123,26 @@ let parse s = section { s; at = 0 } 0 Names.empty
 
 let find section name = Names.find_opt name section
 
+type kind = A_number | A_text | A_list | A_section
+
+let is_a kind value =
+  match kind, value with
+  | A_number, Number n -> n >= 0
+  | A_text, Text _ | A_list, List _ | A_section, Section _ -> true
+  | _ -> false
+
+let check section ~needed ~allowed =
+  let known = Names.of_seq (List.to_seq (needed @ allowed)) in
+  List.iter (fun (name, _) ->
+    if not (Names.mem name section) then
+      Unknown.because (f_"LVM metadata without %s") name) needed;
+  Names.iter (fun name value ->
+    match Names.find_opt name known with
+    | Some kind when is_a kind value -> ()
+    | Some _ | None ->
+       Unknown.because (f_"LVM metadata with the name %s") (Escape.text name))
+    section
+
 let sections section =
   List.filter_map (function
     | name, Section inner -> Some (name, inner)

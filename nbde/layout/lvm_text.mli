@@ -17,6 +17,14 @@ val parse : string -> section
 (** The whole text.  Raises {!Unknown.Unknown} if it is not as LVM writes it:
     also for a name that stands twice, and a number of more than 18 digits. *)
 
+type kind = A_number | A_text | A_list | A_section
+
+val check :
+  section -> needed:(string * kind) list -> allowed:(string * kind) list -> unit
+(** Has it all these values and no others, each of its type?  Numbers are not
+    negative.  Raises {!Unknown.Unknown}: LVM refuses texts that lack something,
+    and what it makes of other names is not known here. *)
+
 val sections : section -> (string * section) list
 (** The sections in this one, by name. *)
 

@@ -231,9 +231,9 @@ let member block first =
 
 (* The array *)
 
-(* mdadm takes the number of an array from its name, if that has one and the array
-   was made on a host of the same name.  The appliance has none; some may have
-   these. *)
+(* mdadm takes the number of an array from its name, if that has one and the
+   array was made on a host of the same name.  The appliance has none; some may
+   have these. *)
 let names_of_appliances =
   ["any"; "(none)"; "localhost"; "localhost.localdomain"]
 

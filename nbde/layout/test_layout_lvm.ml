@@ -113,6 +113,13 @@ let test_unknown () =
   unknown "a missing flag" "MISSING"
     (replace "flags = []\ndev_size" "flags = [\"MISSING\"]\ndev_size");
   unknown "a gap" "gaps" (replace "start_extent = 3" "start_extent = 4");
+  unknown "two on an extent" "over each other"
+    (replace "\"pv0\", 40" "\"pv0\", 4");
+  unknown "another format" "another format" (replace "\"lvm2\"" "\"lvm1\"");
+  unknown "a name that is not known" "the name metadata_copy"
+    (replace "metadata_copies" "metadata_copy");
+  unknown "half of its birth" "without creation_host"
+    (replace "creation_host = \"h\\\"\\\\\"\n" "");
   unknown "an overlap" "gaps" (replace "start_extent = 3" "start_extent = 2");
   unknown "beyond its physical volume" "outside"
     (replace "\"pv0\", 40" "\"pv0\", 41");
@@ -123,7 +130,7 @@ let test_unknown () =
     (replace "\"pv0\", 40" "\"pv9\", 40");
   unknown "too many segments" "segments"
     (replace "segment_count = 2" "segment_count = 100000");
-  unknown "fewer segments" "cannot be read"
+  unknown "fewer segments" "without segment3"
     (replace "segment_count = 2" "segment_count = 3");
   unknown "huge extents" "too large"
     (replace "extent_size = 128" "extent_size = 999999999999999999");
@@ -324,26 +331,28 @@ let compare_with_lvs name loops ~count =
   Testing.equal name (String.concat "; ") expected (found_volumes layout);
   Testing.number (name ^ ": unknown") 0 (List.length (Layout.unknown layout))
 
+(* Loop devices on parts of the disks, and an LVM that sees only these. *)
+let with_loops places f =
+  let loops = List.map attach places in
+  let detach () =
+    List.iter (fun { node; _ } ->
+      ignore (Process.succeeds "losetup" ["--detach"; node])) loops in
+  Fun.protect ~finally:detach (fun () ->
+    write_file "lvm.conf" (configuration (List.map (fun l -> l.node) loops));
+    Unix.putenv "LVM_SYSTEM_DIR" (Sys.getcwd ());
+    Unix.putenv "LVM_SUPPRESS_FD_WARNINGS" "1";
+    f loops)
+
 let test_lvm_itself () =
   List.iter (fun i -> write_file (sprintf "disk%d" i) "";
                       Unix.truncate (sprintf "disk%d" i) (16 * mib)) [0; 1; 2];
   ignore (Trial.output "sh"
             ["-c"; "printf 'label: gpt\\n,6M\\n,8M\\n' | \
                     sfdisk --quiet --no-reread disk1"]);
-  let loops =
-    List.map attach [0, 0, 16 * mib; 1, mib, 6 * mib; 1, 7 * mib, 8 * mib;
-                     2, 0, 16 * mib] in
-  let detach () =
-    List.iter (fun { node; _ } ->
-      ignore (Process.succeeds "losetup" ["--detach"; node])) loops in
-  Fun.protect ~finally:detach (fun () ->
-    let nodes = List.map (fun loop -> loop.node) loops in
-    Unix.mkdir "system" 0o700;
-    write_file "system/lvm.conf" (configuration nodes);
-    Unix.putenv "LVM_SYSTEM_DIR" (Files.absolute "system");
-    Unix.putenv "LVM_SUPPRESS_FD_WARNINGS" "1";
+  with_loops [0, 0, 16 * mib; 1, mib, 6 * mib; 1, 7 * mib, 8 * mib;
+              2, 0, 16 * mib] (fun loops ->
     let run arguments = ignore (lvm (arguments @ quiet)) in
-    (match nodes with
+    (match List.map (fun loop -> loop.node) loops with
      | [a; b; c; d] -> List.iter run (script a b c d)
      | _ -> assert false);
     compare_with_lvs "as lvs says" loops ~count:5;
@@ -358,6 +367,49 @@ let test_lvm_itself () =
     run ["lvcreate"; "--activate"; "n"; "--zero"; "n"; "--wipesignatures"; "n";
          "-i"; "2"; "-l"; "2"; "-n"; "striped"; "vg-1.x"];
     Trial.is_unknown "striped" "striped" (disks ()))
+
+(* Mutants of the text that we know, as lvs lists them. *)
+
+let words =
+  [| "0"; "1"; "2"; "3"; "7"; "12"; "4294967295"; "999999999999999999"; "-1";
+     "{"; "}"; "["; "]"; "\""; "= ["; "segment1"; "pv0"; "vg"; "#"; "\000";
+     "\n"; "type"; "id"; " "; "x" |]
+
+let change_text random disks =
+  let length = String.length example + 1 in
+  let at = area_at + 512 + Random.State.int random (length - 32) in
+  let word = words.(Random.State.int random (Array.length words)) in
+  List.iter (fun disk -> Trial.put disk at word) disks
+
+let repair_text disk =
+  Trial.put32 disk (area_at + 56)
+    (sum disk (area_at + 512) (String.length example + 1));
+  repair_area disk
+
+let rec known_mutant random =
+  let disks = disks_of example in
+  for _ = 0 to Random.State.int random 3 do change_text random disks done;
+  List.iter repair_text disks;
+  let layout = Trial.scan disks in
+  if Layout.unknown layout = [] && found_volumes layout <> [] then disks, layout
+  else known_mutant random
+
+let with_lvm = 60
+
+let test_mutants_with_lvm () =
+  let random = Random.State.make [| 3 |] in
+  let text = String.concat "; " in
+  List.iteri (fun i disk -> Trial.to_file (sprintf "disk%d" i) disk)
+    (disks_of example);
+  with_loops [0, 0, size; 1, 0, size] (fun loops ->
+    for i = 1 to with_lvm do
+      let disks, layout = known_mutant random in
+      List.iteri (fun i disk -> Trial.to_file (sprintf "disk%d" i) disk) disks;
+      let name = sprintf "mutant %d, as lvs says" i in
+      match expected_volumes loops with
+      | expected -> Testing.equal name text expected (found_volumes layout)
+      | exception Stdlib.Failure reason -> Testing.text name "" reason
+    done)
 
 let test_mutants () =
   let disks = disks_of example in
@@ -398,7 +450,7 @@ let () =
   test_opened ();
   test_on_array ();
   if Unix.geteuid () = 0 && Sys.file_exists "/dev/loop-control" then
-    test_lvm_itself ()
+    (test_lvm_itself (); test_mutants_with_lvm ())
   else prerr_endline "lvm itself makes no groups: that takes root";
   test_mutants ();
   Testing.finish ()

@@ -58,5 +58,5 @@ val mutate : string -> int -> mutants -> string
 (** [mutate name count mutants] scans so many disks that are changed at random,
     the same ones each time.  It fails if a scan raises anything but
     {!Failure.Error}, reads outside of a disk, takes more than 100 ms, or finds
-    devices that are outside of their disks.  The disks are then as before.  What
-    became of the mutants, to print. *)
+    devices that are outside of their disks.  The disks are then as before.
+    Returns what became of the mutants, to print. *)
