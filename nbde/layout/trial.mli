@@ -54,9 +54,12 @@ type mutants = {
   repair : unit -> unit;        (** make checksums right, mostly *)
 }
 
-val mutate : string -> int -> mutants -> string
+val longer : int ref
+(** A fault to plant: by how much the layout is told that disks are longer. *)
+
+val mutate : ?seed:int -> string -> int -> mutants -> string
 (** [mutate name count mutants] scans so many disks that are changed at random,
-    the same ones each time.  It fails if a scan raises anything but
+    the same ones for a seed.  It fails if a scan raises anything but
     {!Failure.Error}, reads outside of a disk, takes more than 100 ms, or finds
     devices that are outside of their disks.  The disks are then as before.
     Returns what became of the mutants, to print. *)
