@@ -5,9 +5,8 @@
  *
  *   helper_read_disk FORMAT|- FILE [OFFSET LENGTH]...
  *
- * Without an offset: print its size.  With a variable HELPER_WAIT in the
- * environment, wait for the end of standard input before it is closed.
- * Exit status: 1 it cannot be read, 2 not without an appliance.
+ * Without an offset: print its size.  Exit status: 1 it cannot be read, 2 not
+ * without an appliance.
  *)
 
 let rec print_parts reader = function
@@ -20,10 +19,7 @@ let rec print_parts reader = function
 let print file ?format parts =
   Reader.with_chain (Chain.walk ?format file) (fun reader ->
     if parts = [] then Printf.printf "%Ld\n" (Reader.size reader);
-    print_parts reader parts;
-    flush stdout;
-    if Sys.getenv_opt "HELPER_WAIT" <> None then
-      (try ignore (input_line stdin) with End_of_file -> ()))
+    print_parts reader parts)
 
 let () =
   match Array.to_list Sys.argv with

@@ -26,7 +26,7 @@ echo other > neighbour
 #   opened_files TRACE
 opened_files ()
 {
-  sed -n '/open/s/.* = [0-9][0-9]*<\(.*\)>$/\1/p' "$1" | sort -u
+  grep -F open "$1" | sed -n 's/.* = [0-9][0-9]*<\(.*\)>$/\1/p' | sort -u
 }
 
 # Is this one of the system, or of this process?
