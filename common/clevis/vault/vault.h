@@ -24,6 +24,7 @@
 
 #include "base/clevis-error.h"
 #include "base/secret.h"
+#include "luks/luks-data.h"
 #include "luks/luks.h"
 #include "policy/policy.h"
 #include "vault/hear.h"
@@ -94,6 +95,26 @@ extern int vault_luks_quicken (struct vault_luks *luks,
                                struct vault_change **changes,
                                struct clevis_error *err);
 extern void vault_changes_free (struct vault_change *changes, int n);
+
+/* What is inside of the device; see luks-data.h for where it is and what can be
+ * decrypted.  data are len bytes of the device, at extent.offset + offset of it;
+ * plain is the caller's, and of the same size.
+ *
+ * key was verified against keyslot, in an exchange or by luks_verify.  If the
+ * vault has died since, it is recovered again, by servers if need be; one that
+ * was typed is an error then.  What may be paid for is no more than a cheap
+ * keyslot.  Neither function may be called after vault_luks_quicken.
+ *
+ * Errors: those of luks_data_extent, luks_unlock and luks_decrypt.  One of the
+ * code CLEVIS_ERR_UNSUPPORTED says that what is inside cannot be seen here.
+ */
+extern int vault_luks_data_extent (struct vault_luks *luks,
+                                   struct luks_data_extent *extent,
+                                   struct clevis_error *err);
+extern int vault_luks_decrypt (struct vault_luks *luks, struct vault_key *key,
+                               int keyslot, uint64_t offset, const void *data,
+                               void *plain, size_t len,
+                               struct clevis_error *err);
 
 /* Keys.  fd stays open; the key is read from where it stands.  If it is a
  * file, it is kept open to be read again.
