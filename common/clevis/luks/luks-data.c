@@ -221,7 +221,6 @@ luks_decrypt (const struct luks *luks, uint64_t offset, const void *data,
   const struct cipher *cipher;
   struct luks_data_extent e;
   unsigned char iv[BLOCK];
-  uint64_t number;
   size_t at;
   bool ok;
 
@@ -240,8 +239,7 @@ luks_decrypt (const struct luks *luks, uint64_t offset, const void *data,
   SECRET_CRYPTO_SCOPE;
   ok = start (&d, cipher, key);
   for (at = 0; ok && at < len; at += e.sector_size) {
-    number = luks->iv_tweak + (offset + at) / UNIT;
-    ok = make_iv (&d, cipher->iv, number, iv) &&
+    ok = make_iv (&d, cipher->iv, (offset + at) / UNIT, iv) &&
       decrypt_sector (&d, iv, (const unsigned char *) data + at,
                       (unsigned char *) plain + at, e.sector_size);
   }

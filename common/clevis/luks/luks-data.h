@@ -38,8 +38,8 @@ struct luks_data_extent {
 /* Where are the data, and can they be decrypted here?  Only after LUKS_READY;
  * no key is needed.
  *
- * Returns 0, or -1: CLEVIS_ERR_UNSUPPORTED (a cipher or an initial vector that
- * is not known, integrity protection, more than one segment, a detached
+ * Returns 0, or -1: CLEVIS_ERR_UNSUPPORTED (a cipher or initial vectors that
+ * are not known, integrity protection, more than one segment, a detached
  * header), CLEVIS_ERR_HEADER (the data would end behind the device).
  */
 extern int luks_data_extent (const struct luks *luks,

@@ -60,11 +60,10 @@ struct luks {
   uint32_t digest_iterations; /* largest of the header's digests */
   double digest_seconds;   /* what the dearest of them costs, see luks_cost */
 
-  /* The data: bytes, 0 if they go to the end of the device; what is added to
-   * the number of a sector of 512 bytes; and what keeps them from being
-   * decrypted by us, or NULL.  luks-data.c has more to say of it.
+  /* The data: bytes, 0 if they go to the end of the device; and what keeps them
+   * from being decrypted by us, or NULL.  luks-data.c has more to say of it.
    */
-  uint64_t data_size, iv_tweak;
+  uint64_t data_size;
   const char *data_obstacle;
 
   /* The volume key, if a keyslot has been verified and it, or the digest, is
