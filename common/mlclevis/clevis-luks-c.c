@@ -326,3 +326,79 @@ nbde_luks_quicken (value luksv, value keyv, value keyslotv)
   vault_changes_free (changes, n);
   CAMLreturn (changesv);
 }
+
+extern value nbde_luks_data_extent (value luksv);
+
+value
+nbde_luks_data_extent (value luksv)
+{
+  CAMLparam1 (luksv);
+  CAMLlocal1 (extentv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct luks_data_extent extent;
+
+  if (vault_luks_data_extent (luks, &extent, &err) == -1)
+    stub_raise_error (&err);
+  extentv = caml_alloc (3, 0);
+  Store_field (extentv, 0, caml_copy_int64 (extent.offset));
+  Store_field (extentv, 1, caml_copy_int64 (extent.length));
+  Store_field (extentv, 2, Val_long (extent.sector_size));
+  CAMLreturn (extentv);
+}
+
+/* The arguments of decrypt, and what it gives. */
+struct piece {
+  struct vault_luks *luks;
+  struct vault_key *key;
+  int keyslot;
+  uint64_t offset;
+  size_t len;
+  unsigned char *data, *plain;
+};
+
+static int
+decrypt (const struct piece *p, struct clevis_error *err)
+{
+  int r;
+
+  if (p->data == NULL || p->plain == NULL)
+    return clevis_error_errno (err, ENOMEM, "%s",
+                               vault_luks_device (p->luks));
+  /* The key may have to be recovered again. */
+  caml_enter_blocking_section ();
+  r = vault_luks_decrypt (p->luks, p->key, p->keyslot, p->offset, p->data,
+                          p->plain, p->len, err);
+  caml_leave_blocking_section ();
+  return r;
+}
+
+extern value nbde_luks_decrypt (value luksv, value keyv, value keyslotv,
+                                value offsetv, value datav);
+
+value
+nbde_luks_decrypt (value luksv, value keyv, value keyslotv, value offsetv,
+                   value datav)
+{
+  CAMLparam5 (luksv, keyv, keyslotv, offsetv, datav);
+  CAMLlocal1 (plainv);
+  const size_t len = caml_string_length (datav);
+  struct piece p = {
+    .luks = stub_get_ready_luks (luksv), .key = stub_get_key (keyv),
+    .keyslot = Int_val (keyslotv), .offset = Int64_val (offsetv), .len = len,
+    .data = malloc (len + 1), .plain = malloc (len + 1),
+  };
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  int r;
+
+  if (p.data)
+    memcpy (p.data, String_val (datav), len);
+  r = decrypt (&p, &err);
+  if (r == 0)
+    plainv = caml_alloc_initialized_string (len, (const char *) p.plain);
+  free (p.data);
+  free (p.plain);
+  if (r == -1)
+    stub_raise_error (&err);
+  CAMLreturn (plainv);
+}
