@@ -242,7 +242,7 @@ module Luks : sig
       of [data], which are the bytes of the device from
       [start + offset] on: whole sectors, at most 1 MiB, within [length].
       [key] was verified against [keyslot].  The first call for a device may take
-      some milliseconds; after that, half a MiB takes about two.  The volume key
+      some milliseconds; after that, half a MiB takes half of one.  The volume key
       is kept in the vault until {!release}.
 
       If the vault has died, [key] is recovered again, as {!quicken} does it.
