@@ -347,57 +347,62 @@ nbde_luks_data_extent (value luksv)
   CAMLreturn (extentv);
 }
 
-/* The arguments of decrypt, and what it gives. */
-struct piece {
-  struct vault_luks *luks;
-  struct vault_key *key;
-  int keyslot;
-  uint64_t offset;
-  size_t len;
-  unsigned char *data, *plain;
-};
+extern value nbde_luks_unlock (value luksv, value keyv, value keyslotv);
 
+value
+nbde_luks_unlock (value luksv, value keyv, value keyslotv)
+{
+  CAMLparam3 (luksv, keyv, keyslotv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
+  struct vault_key *key = stub_get_key (keyv);
+  const int keyslot = Int_val (keyslotv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  int r;
+
+  caml_enter_blocking_section ();
+  r = vault_luks_unlock (luks, key, keyslot, &err);
+  caml_leave_blocking_section ();
+
+  if (r == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_unit);
+}
+
+/* The key may have to be recovered again, which takes time. */
 static int
-decrypt (const struct piece *p, struct clevis_error *err)
+decrypt (struct vault_luks *luks, uint64_t offset, const void *data,
+         void *plain, size_t len, struct clevis_error *err)
 {
   int r;
 
-  if (p->data == NULL || p->plain == NULL)
-    return clevis_error_errno (err, ENOMEM, "%s",
-                               vault_luks_device (p->luks));
-  /* The key may have to be recovered again. */
+  if (data == NULL || plain == NULL)
+    return clevis_error_errno (err, ENOMEM, "%s", vault_luks_device (luks));
   caml_enter_blocking_section ();
-  r = vault_luks_decrypt (p->luks, p->key, p->keyslot, p->offset, p->data,
-                          p->plain, p->len, err);
+  r = vault_luks_decrypt (luks, offset, data, plain, len, err);
   caml_leave_blocking_section ();
   return r;
 }
 
-extern value nbde_luks_decrypt (value luksv, value keyv, value keyslotv,
-                                value offsetv, value datav);
+extern value nbde_luks_decrypt (value luksv, value offsetv, value datav);
 
 value
-nbde_luks_decrypt (value luksv, value keyv, value keyslotv, value offsetv,
-                   value datav)
+nbde_luks_decrypt (value luksv, value offsetv, value datav)
 {
-  CAMLparam5 (luksv, keyv, keyslotv, offsetv, datav);
+  CAMLparam3 (luksv, offsetv, datav);
   CAMLlocal1 (plainv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
   const size_t len = caml_string_length (datav);
-  struct piece p = {
-    .luks = stub_get_ready_luks (luksv), .key = stub_get_key (keyv),
-    .keyslot = Int_val (keyslotv), .offset = Int64_val (offsetv), .len = len,
-    .data = malloc (len + 1), .plain = malloc (len + 1),
-  };
+  char *data = malloc (len + 1), *plain = malloc (len + 1);
   struct clevis_error err = CLEVIS_ERROR_INIT;
   int r;
 
-  if (p.data)
-    memcpy (p.data, String_val (datav), len);
-  r = decrypt (&p, &err);
+  if (data)
+    memcpy (data, String_val (datav), len);
+  r = decrypt (luks, Int64_val (offsetv), data, plain, len, &err);
   if (r == 0)
-    plainv = caml_alloc_initialized_string (len, (const char *) p.plain);
-  free (p.data);
-  free (p.plain);
+    plainv = caml_alloc_initialized_string (len, plain);
+  free (data);
+  free (plain);
   if (r == -1)
     stub_raise_error (&err);
   CAMLreturn (plainv);

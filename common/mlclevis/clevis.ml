@@ -185,8 +185,9 @@ module Luks = struct
   }
 
   external data_extent : t -> data_extent = "nbde_luks_data_extent"
-  external decrypt :
-    t -> key:Key.t -> keyslot:int -> offset:int64 -> string -> string
+  external unlock : t -> key:Key.t -> keyslot:int -> unit
+    = "nbde_luks_unlock"
+  external decrypt : t -> offset:int64 -> string -> string
     = "nbde_luks_decrypt"
 end
 

@@ -236,21 +236,27 @@ module Luks : sig
       that somebody else has to look; [Header] if the data would end behind the
       device. *)
 
-  val decrypt :
-    t -> key:Key.t -> keyslot:int -> offset:int64 -> string -> string
-  (** What is inside.  [decrypt luks ~key ~keyslot ~offset data] is the plaintext
-      of [data], which are the bytes of the device from
-      [start + offset] on: whole sectors, at most 1 MiB, within [length].
-      [key] was verified against [keyslot].  The first call for a device may take
-      some milliseconds; after that, half a MiB takes half of one.  The volume key
-      is kept in the vault until {!release}.
+  val unlock : t -> key:Key.t -> keyslot:int -> unit
+  (** Before {!decrypt}.  [key] was verified against [keyslot] in an exchange.
+      Takes some milliseconds at most.  The volume key is then in the vault until
+      {!release}.
 
-      If the vault has died, [key] is recovered again, as {!quicken} does it.
+      If the vault dies, {!decrypt} has it make the volume key once more, and
+      [key] is recovered again for that, as {!quicken} does it; not if [key] was
+      released meanwhile.
+
+      Raises {!Error}: [Header] if the keyslot is dear and was not verified, or
+      does not exist; [Passphrase]; [System]. *)
+
+  val decrypt : t -> offset:int64 -> string -> string
+  (** What is inside: [decrypt luks ~offset data] is the plaintext of [data],
+      which are the bytes of the device from [start + offset] on; whole sectors,
+      at most 1 MiB, within [length].  Half a MiB takes half a millisecond.
       Not after {!quicken}.
 
-      Raises {!Error}: those of {!data_extent}; [Limit] if [data] are not whole
-      sectors within the data, or too many; [Header] if the keyslot is dear and
-      was not verified in an exchange; [Passphrase]; [System]. *)
+      Raises {!Error}: those of {!data_extent} and {!unlock}; [Limit] if [data]
+      are not whole sectors within the data, or too many; [System], also if
+      {!unlock} was not called. *)
 end
 
 (** Which servers may be asked, and how long. *)

@@ -72,14 +72,16 @@ let check channel =
   Testing.number "start" (8 * 1024 * 1024) (Int64.to_int start);
   Testing.number "length" (10 * 1024 * 1024) (Int64.to_int length);
   Testing.number "sector" 4096 sector;
-  let decrypt ?(key = key) ?(keyslot = 0) offset n =
-    Clevis.Luks.decrypt luks ~key ~keyslot ~offset
+  let decrypt offset n =
+    Clevis.Luks.decrypt luks ~offset
       (read channel (Int64.add start offset) n) in
   let fails name code text f = Testing.raises name (is_error code text) f in
   fails "another passphrase" Clevis.Passphrase "does not accept" (fun () ->
-    decrypt ~key:wrong 0L 4096);
+    Clevis.Luks.unlock luks ~key:wrong ~keyslot:0);
   fails "another keyslot" Clevis.Header "does not exist" (fun () ->
-    decrypt ~keyslot:3 0L 4096);
+    Clevis.Luks.unlock luks ~key ~keyslot:3);
+  fails "locked" Clevis.System "volume key" (fun () -> decrypt 0L 4096);
+  Clevis.Luks.unlock luks ~key ~keyslot:0;
   let same name offset n =
     Testing.is_true name
       (decrypt (Int64.of_int offset) n = String.sub plain offset n) in
@@ -91,11 +93,13 @@ let check channel =
   fails "before the start" Clevis.Limit "whole sectors" (fun () ->
     decrypt (-4096L) 4096);
   fails "behind the end" Clevis.Limit "within the data" (fun () ->
-    Clevis.Luks.decrypt luks ~key ~keyslot:0 ~offset:length
+    Clevis.Luks.decrypt luks ~offset:length
       (String.make 4096 ' '));
   Clevis.Key.release wrong;
   Clevis.Luks.release luks;
   Testing.raises "released" is_invalid (fun () -> decrypt 0L 4096);
+  Testing.raises "released, too" is_invalid (fun () ->
+    Clevis.Luks.unlock luks ~key ~keyslot:0);
   Clevis.Key.release key;
   Testing.number "bytes left" 0 ((Clevis.memory ()).used)
 

@@ -28,15 +28,15 @@
 
 #define BLOCK 16                /* bytes, of AES */
 
-/* What the number of a sector becomes an initial vector by. */
+/* How the number of a sector becomes an initial vector. */
 enum iv {
   IV_PLAIN,                /* 32 bits of it, the low byte first */
   IV_PLAIN64,              /* 64 bits of it */
   IV_ESSIV,                /* these, encrypted with the hash of the key */
 };
 
-/* LUKS writes how data are encrypted in the words of dm-crypt; OpenSSL has
- * words of its own.
+/* LUKS says how data are encrypted in the words of dm-crypt; OpenSSL has words
+ * of its own.
  */
 static const struct cipher {
   const char *name;        /* of LUKS */
@@ -99,9 +99,10 @@ luks_data_extent (const struct luks *luks, struct luks_data_extent *extent,
     ? (luks->size - info->data_offset) / sector * sector : 0;
   if (length == 0 || luks->data_size > length)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
-                             _("the data would be %" PRIu64 " bytes at "
-                               "%" PRIu64 ", and the device has %" PRIu64),
-                             luks->data_size, info->data_offset, luks->size);
+                             _("the data, which begin at byte %" PRIu64
+                               ", are not all within the device, which has %"
+                               PRIu64 " bytes"),
+                             info->data_offset, luks->size);
   extent->offset = info->data_offset;
   extent->length = luks->data_size > 0 ? luks->data_size : length;
   extent->sector_size = sector;

@@ -94,7 +94,7 @@ check_requirements (const json_t *json, struct clevis_error *err)
 }
 
 /* What is unusual about how the data are encrypted (sections 3.3 and 3.3.1), or
- * NULL; read_segments has looked at offset, and luks-data.c looks at the cipher.
+ * NULL; read_segments has looked at offset, luks-data.c looks at the cipher.
  * "crypt" is the only type that is decrypted by nothing but the volume key.
  *
  * By the specification iv_tweak is added to the number of a sector.  cryptsetup

@@ -302,7 +302,7 @@ test_size (void **state)
   change (file, "size", "10489856");
   luks = ready_luks (file);
   assert_int_equal (luks_data_extent (luks, &e, &err), -1);
-  assert_error (&err, CLEVIS_ERR_HEADER, "the device has");
+  assert_error (&err, CLEVIS_ERR_HEADER, "within the device");
   luks_free (luks);
 }
 
@@ -325,7 +325,7 @@ test_end_of_device (void **state)
   for (size = 8 * MIB - 1; size <= 8 * MIB + 1; ++size) {
     luks->size = size;
     assert_int_equal (luks_data_extent (luks, &e, &err), -1);
-    assert_error (&err, CLEVIS_ERR_HEADER, "the device has");
+    assert_error (&err, CLEVIS_ERR_HEADER, "within the device");
     clevis_error_clear (&err);
   }
   luks->size = UINT64_MAX;
@@ -335,7 +335,7 @@ test_end_of_device (void **state)
   luks->info.data_offset = UINT64_MAX - 511;
   luks->data_size = 4096;
   assert_int_equal (luks_data_extent (luks, &e, &err), -1);
-  assert_error (&err, CLEVIS_ERR_HEADER, "the device has");
+  assert_error (&err, CLEVIS_ERR_HEADER, "within the device");
 }
 
 /* What cannot be decided here is so by its code. */

@@ -36,7 +36,7 @@ enum message_tag {
   MESSAGE_LUKS_READ,       /* plain: offset a, length b; gives DATA */
   MESSAGE_LUKS_DATA_EXTENT, /* plain: DONE has it: a, b, sectors in other */
   MESSAGE_LUKS_UNLOCK,     /* plain: key in other, keyslot in a */
-  MESSAGE_LUKS_DECRYPT,    /* data: at offset of the opened device; gives DATA */
+  MESSAGE_LUKS_DECRYPT,    /* data: at offset of what is opened; gives DATA */
   MESSAGE_LUKS_FREE,       /* plain */
   MESSAGE_KEY_READ,        /* plain, with a descriptor: all of it */
   MESSAGE_KEY_CHOMP,       /* plain */

@@ -154,7 +154,11 @@ assert_decrypts (struct fixture *f)
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
   unsigned char data[512] = { 0 }, plain[512];
 
-  vault_luks_decrypt (f->earlier, f->recovered, 1, 0, data, plain, 512, &err);
+  /* Once: what another vault has it has by itself. */
+  if (!f->has_plain)
+    vault_luks_unlock (f->earlier, f->recovered, 1, &err);
+  assert_no_error (&err);
+  vault_luks_decrypt (f->earlier, 0, data, plain, 512, &err);
   assert_no_error (&err);
   if (f->has_plain)
     assert_memory_equal (plain, f->plain, 512);
@@ -271,13 +275,14 @@ decrypt_bad (struct fixture *f)
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
 
   f->bad_key = recover (f, f->bad);
-  assert_int_equal (vault_luks_decrypt (f->bad, f->bad_key, 1, 0, data, plain,
-                                        sizeof data, &err), -1);
+  if (vault_luks_unlock (f->bad, f->bad_key, 1, &err) == 0)
+    assert_int_equal (vault_luks_decrypt (f->bad, 0, data, plain, sizeof data,
+                                          &err), -1);
   assert_death (f, &err);
   /* It is not tried again. */
   clevis_error_clear (&err);
-  assert_int_equal (vault_luks_decrypt (f->bad, f->bad_key, 1, 0, data, plain,
-                                        512, &err), -1);
+  assert_int_equal (vault_luks_decrypt (f->bad, 0, data, plain, 512, &err),
+                    -1);
   assert_death (f, &err);
 }
 

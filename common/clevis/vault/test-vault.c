@@ -1225,8 +1225,8 @@ dear_disk (struct fixture *f, const char *name)
 
 /* A piece of the device, as it is and as the vault says. */
 static unsigned char *
-decrypt (struct vault_luks *luks, struct vault_key *key, const char *file,
-         uint64_t offset, size_t len, struct clevis_error *err)
+decrypt (struct vault_luks *luks, const char *file, uint64_t offset,
+         size_t len, struct clevis_error *err)
 {
   CLEANUP_FREE char *data = NULL;
   unsigned char *plain = malloc (len);
@@ -1238,8 +1238,8 @@ decrypt (struct vault_luks *luks, struct vault_key *key, const char *file,
   assert_no_error (err);
   assert_int_equal (e.offset + e.length, size);
   assert_true (offset <= e.length && len <= e.length - offset);
-  if (vault_luks_decrypt (luks, key, 1, offset, data + e.offset + offset,
-                          plain, len, err) == 0)
+  if (vault_luks_decrypt (luks, offset, data + e.offset + offset, plain, len,
+                          err) == 0)
     return plain;
   free (plain);
   return NULL;
@@ -1276,6 +1276,8 @@ compare_data (struct fixture *f, const char *file)
   assert_int_equal (a.offset, b.offset);
   assert_int_equal (a.length, b.length);
   assert_int_equal (a.sector_size, b.sector_size);
+  vault_luks_unlock (there, key, 1, &err);
+  assert_no_error (&err);
   for (i = 0; i < sizeof pieces / sizeof pieces[0]; ++i) {
     const size_t len = pieces[i].len;
     CLEANUP_FREE unsigned char *x = malloc (len);
@@ -1284,7 +1286,7 @@ compare_data (struct fixture *f, const char *file)
     luks_decrypt (here, pieces[i].offset,
                   data + a.offset + pieces[i].offset, x, len, &err);
     assert_no_error (&err);
-    y = decrypt (there, key, file, pieces[i].offset, len, &err);
+    y = decrypt (there, file, pieces[i].offset, len, &err);
     assert_no_error (&err);
     assert_memory_equal (x, y, len);
   }
@@ -1347,12 +1349,14 @@ test_decrypt_errors (void **state)
 
     luks = vault_ready_luks (f->v, file, "/dev/sda");
     key = recover (f, luks);
-    assert_int_equal (vault_luks_decrypt (luks, key, bad[i].keyslot,
-                                          bad[i].offset, data, plain,
-                                          bad[i].len, &err), -1);
+    if (vault_luks_unlock (luks, key, bad[i].keyslot, &err) == 0)
+      assert_int_equal (vault_luks_decrypt (luks, bad[i].offset, data, plain,
+                                            bad[i].len, &err), -1);
     assert_error (&err, bad[i].code, bad[i].text);
     clevis_error_clear (&err);
-    vault_luks_decrypt (luks, key, 1, 0, data, plain, 512, &err);
+    vault_luks_unlock (luks, key, 1, &err);
+    assert_no_error (&err);
+    vault_luks_decrypt (luks, 0, data, plain, 512, &err);
     assert_no_error (&err);
     assert_true (pid == 0 || f->v->pid == pid);
     vault_luks_free (luks);
@@ -1364,8 +1368,13 @@ test_decrypt_errors (void **state)
   assert_int_equal (vault_luks_data_extent (luks, &e, &err), -1);
   assert_error (&err, CLEVIS_ERR_UNSUPPORTED, "serpent");
   clevis_error_clear (&err);
-  assert_int_equal (vault_luks_decrypt (luks, key, 1, 0, data, plain,
-                                        BOUND_DECRYPT, &err), -1);
+  assert_int_equal (vault_luks_decrypt (luks, 0, data, plain, 512, &err), -1);
+  assert_error (&err, CLEVIS_ERR_SYSTEM, "volume key");
+  clevis_error_clear (&err);
+  vault_luks_unlock (luks, key, 1, &err);
+  assert_no_error (&err);
+  assert_int_equal (vault_luks_decrypt (luks, 0, data, plain, BOUND_DECRYPT,
+                                        &err), -1);
   assert_error (&err, CLEVIS_ERR_UNSUPPORTED, "serpent");
   assert_true (f->v->pid > 0);
 }
@@ -1379,17 +1388,27 @@ check_again (struct fixture *f, const char *file)
   struct vault_key *key = recover (f, luks);
   CLEANUP_FREE unsigned char *before = NULL, *after = NULL;
   const int asked = server_requests (f->server);
+  struct vault_memory memory;
 
-  before = decrypt (luks, key, file, 1024, 3 * DATA_BYTES, &err);
+  vault_luks_unlock (luks, key, 1, &err);
+  assert_no_error (&err);
+  before = decrypt (luks, file, 1024, 3 * DATA_BYTES, &err);
   assert_no_error (&err);
   assert_int_equal (server_requests (f->server), asked);
   kill (f->v->pid, SIGKILL);
   assert_int_equal (vault_key_chomp (key, NULL), -1);
-  after = decrypt (luks, key, file, 1024, 3 * DATA_BYTES, &err);
+  after = decrypt (luks, file, 1024, 3 * DATA_BYTES, &err);
   assert_no_error (&err);
   assert_memory_equal (before, after, 3 * DATA_BYTES);
   assert_int_equal (server_requests (f->server), asked + 1);
+  /* Without the key as long as there is a vault. */
   vault_key_free (key);
+  free (decrypt (luks, file, 1024, 512, &err));
+  assert_no_error (&err);
+  kill (f->v->pid, SIGKILL);
+  assert_int_equal (vault_memory (f->v, &memory, NULL), -1);
+  assert_null (decrypt (luks, file, 1024, 512, &err));
+  assert_error (&err, CLEVIS_ERR_SYSTEM, "volume key");
   vault_luks_free (luks);
 }
 
@@ -1417,7 +1436,9 @@ test_decrypt_memory (void **state)
 
   vault_memory (f->v, &memory, &err);
   used = memory.used;
-  free (decrypt (luks, key, file, 0, BOUND_DECRYPT, &err));
+  vault_luks_unlock (luks, key, 1, &err);
+  assert_no_error (&err);
+  free (decrypt (luks, file, 0, BOUND_DECRYPT, &err));
   assert_no_error (&err);
   vault_memory (f->v, &memory, &err);
   assert_true (memory.used > used);

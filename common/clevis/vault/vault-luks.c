@@ -518,17 +518,11 @@ hear_pieces (struct vault_luks *luks, uint64_t offset, unsigned char *plain,
 }
 
 int
-vault_luks_decrypt (struct vault_luks *luks, struct vault_key *key,
-                    int keyslot, uint64_t offset, const void *data,
-                    void *plain, size_t len, struct clevis_error *err)
+vault_luks_unlock (struct vault_luks *luks, struct vault_key *key,
+                   int keyslot, struct clevis_error *err)
 {
   struct message m;
 
-  if (len == 0 || len > BOUND_DECRYPT || len % 512 != 0 ||
-      offset % 512 != 0 || offset > luks->size)
-    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
-                             _("%zu bytes at %" PRIu64 " are not whole sectors "
-                               "of the device, or too many"), len, offset);
   /* To recover the key may cost the header. */
   if (ready (luks, err) == -1 || vault_key_ready (key, err) == -1 ||
       ready (luks, err) == -1)
@@ -537,6 +531,40 @@ vault_luks_decrypt (struct vault_luks *luks, struct vault_key *key,
   m.plain.other = key->id;
   m.plain.a = keyslot;
   if (command (luks, &m, err) == NULL)
+    return -1;
+  luks->key = key;
+  luks->keyslot = keyslot;
+  luks->is_unlocked = true;
+  return 0;
+}
+
+/* Does the vault have the volume key?  One that has taken the place of another
+ * gets it in the same way.
+ */
+static int
+ready_to_decrypt (struct vault_luks *luks, struct clevis_error *err)
+{
+  if (ready (luks, err) == -1)
+    return -1;
+  if (luks->is_unlocked)
+    return 0;
+  if (luks->key == NULL)
+    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                             _("the vault does not have the volume key"));
+  return vault_luks_unlock (luks, luks->key, luks->keyslot, err);
+}
+
+int
+vault_luks_decrypt (struct vault_luks *luks, uint64_t offset,
+                    const void *data, void *plain, size_t len,
+                    struct clevis_error *err)
+{
+  if (len == 0 || len > BOUND_DECRYPT || len % 512 != 0 ||
+      offset % 512 != 0 || offset > luks->size)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("%zu bytes at %" PRIu64 " are not whole sectors "
+                               "of the device, or too many"), len, offset);
+  if (ready_to_decrypt (luks, err) == -1)
     return -1;
   if (send_pieces (luks, offset, data, len) == -1)
     return end_at (luks, err);
