@@ -9,6 +9,8 @@
 #                   below this one are named with it: guest/types
 #   ocaml_tests     modules that are a test program each: a .ml, no .mli
 #   ocaml_helpers   the same for programs that shell tests run
+#   ocaml_testlib   modules that only tests and helpers are linked with, in
+#                   dependency order; each has a .ml and a .mli
 #   ocaml_dirs      other folders whose modules are used, from the top
 #   ocaml_folders   folders below this one, if there are any
 #   uses_FOLDER     those of them whose modules FOLDER may use; uses_main is
@@ -51,10 +53,10 @@ am__v_OCAML_ = $(am__v_OCAML_@AM_DEFAULT_V@)
 am__v_OCAML_0 = @echo "  OCAML   " $@;
 am__v_OCAML_1 =
 
-$(ocaml_modules:%=%.cmi): %.cmi: %.mli | .depend
+$(ocaml_modules:%=%.cmi) $(ocaml_testlib:%=%.cmi): %.cmi: %.mli | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
-$(ocaml_modules:%=%.cmx): %.cmx: %.ml %.cmi | .depend
+$(ocaml_modules:%=%.cmx) $(ocaml_testlib:%=%.cmx): %.cmx: %.ml %.cmi | .depend
 	$(AM_V_OCAML)$(OCAML_COMPILE) -c $< -o $@
 
 $(ocaml_tests:%=%.cmx) $(ocaml_helpers:%=%.cmx): %.cmx: %.ml | .depend
@@ -63,8 +65,9 @@ $(ocaml_tests:%=%.cmx) $(ocaml_helpers:%=%.cmx): %.cmx: %.ml | .depend
 # Automake links no OCaml either; -cclib options come last.
 OCAML_LIBS = $(foreach lib,$(ocaml_cclibs),-cclib $(lib))
 
-$(ocaml_tests) $(ocaml_helpers): %: %.cmx $(ocaml_link)
-	$(AM_V_OCAML)$(OCAML_LINK) -o $@ $(ocaml_link) $< $(OCAML_LIBS)
+$(ocaml_tests) $(ocaml_helpers): %: %.cmx $(ocaml_link) $(ocaml_testlib:%=%.cmx)
+	$(AM_V_OCAML)$(OCAML_LINK) -o $@ $(ocaml_link) \
+	  $(ocaml_testlib:%=%.cmx) $< $(OCAML_LIBS)
 
 check_SCRIPTS = $(ocaml_tests) $(ocaml_helpers)
 TESTS = $(ocaml_tests)
@@ -76,6 +79,8 @@ LOG_COMPILER = $(top_srcdir)/tests/run-test
 ocaml_sources = \
 	$(ocaml_modules:%=%.ml) \
 	$(ocaml_modules:%=%.mli) \
+	$(ocaml_testlib:%=%.ml) \
+	$(ocaml_testlib:%=%.mli) \
 	$(ocaml_tests:%=%.ml) \
 	$(ocaml_helpers:%=%.ml)
 

@@ -38,9 +38,11 @@ let read_at fd offset length =
   | (_ : int64) -> Bytes.sub_string buf 0 (fill fd buf 0)
   | exception Unix.Unix_error (Unix.EINVAL, _, _) -> ""
 
+(* What was a file a moment ago may be a pipe, for which nobody shall wait. *)
+let open_file file = Unix.openfile file Unix.[O_RDONLY; O_CLOEXEC; O_NONBLOCK] 0
+
 let with_file file f =
-  (* What was a file a moment ago may be a pipe, for which nobody shall wait. *)
-  let fd = Unix.openfile file Unix.[O_RDONLY; O_CLOEXEC; O_NONBLOCK] 0 in
+  let fd = open_file file in
   Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> f (read_at fd))
 
 (* A name from a header shall not end a line of a message. *)

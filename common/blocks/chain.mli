@@ -42,5 +42,11 @@ val detect : string -> Image_format.t
 val with_file : string -> (Container.read -> 'a) -> 'a
 (** Read from a file of this host.  Raises [Unix.Unix_error]. *)
 
+val open_file : string -> Unix.file_descr
+(** A file of this host, to be read.  Raises [Unix.Unix_error]. *)
+
+val read_at : Unix.file_descr -> Container.read
+(** The same on a descriptor. *)
+
 val longest : int
 (** How many files a chain may have. *)

@@ -60,12 +60,12 @@ let without_brackets host =
   else host
 
 (* qemu wants a port. *)
-let inet server ~port rest =
+let host_and_port server ~port =
   let host, given = split_server server in
-  Json.Dict (
-    rest
-    @ ["host", string (without_brackets host);
-       "port", string (Option.value given ~default:port)])
+  without_brackets host, Option.value given ~default:port
+
+let inet ~host ~port rest =
+  Json.Dict (rest @ ["host", string host; "port", string port])
 
 let unreserved = function
   | 'a'..'z' | 'A'..'Z' | '0'..'9' | '-' | '.' | '_' | '~' -> true
@@ -90,28 +90,40 @@ let uri ~scheme ~server ~user ~path =
 
 let unix_prefix = "unix:"
 
+type nbd_address =
+  | Socket of string
+  | Host of { host : string; port : string }
+
 let nbd_address server =
   if String.starts_with ~prefix:unix_prefix server then
     let skip = String.length unix_prefix in
-    let path = String.sub server skip (String.length server - skip) in
-    Json.Dict ["type", string "unix"; "path", string path],
-    fun export ->
-      sprintf "nbd+unix:///%s?socket=%s" (percent_encode export)
-        (percent_encode_path path)
+    Socket (String.sub server skip (String.length server - skip))
   else
-    inet server ~port:"10809" ["type", string "inet"],
-    fun export -> uri ~scheme:"nbd" ~server ~user:None ~path:("/" ^ export)
+    let host, port = host_and_port server ~port:"10809" in
+    Host { host; port }
+
+let nbd_names server =
+  match nbd_address server with
+  | Socket path ->
+     Json.Dict ["type", string "unix"; "path", string path],
+     fun export ->
+       sprintf "nbd+unix:///%s?socket=%s" (percent_encode export)
+         (percent_encode_path path)
+  | Host { host; port } ->
+     inet ~host ~port ["type", string "inet"],
+     fun export -> uri ~scheme:"nbd" ~server ~user:None ~path:("/" ^ export)
 
 let nbd ~server ~export =
-  let address, uri = nbd_address server in
+  let address, uri = nbd_names server in
   Json.Dict (
     ["driver", string "nbd"; "server", address]
     @ if export = "" then [] else ["export", string export]),
   uri export
 
 let ssh ~server ~user ~path =
+  let host, port = host_and_port server ~port:"22" in
   Json.Dict (
-    ["driver", string "ssh"; "server", inet server ~port:"22" [];
+    ["driver", string "ssh"; "server", inet ~host ~port [];
      "path", string path]
     @ Option.fold ~none:[] ~some:(fun (user, _) -> ["user", string user]) user),
   uri ~scheme:"ssh" ~server ~user ~path

@@ -32,6 +32,13 @@ val longest : int
     HOST may be an IPv6 address in brackets.  [user] may have a password with http
     and https. *)
 
+type nbd_address =
+  | Socket of string            (** a path *)
+  | Host of { host : string; port : string }
+
+val nbd_address : string -> nbd_address
+(** What [server] means. *)
+
 val nbd : server:string -> export:string -> Json.t * string
 
 val ssh :

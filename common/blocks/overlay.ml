@@ -31,27 +31,6 @@ type remote = {
  *)
 let seconds = 60.
 
-(* What an image takes of qemu-img's address space: caches of metadata, and the
- * stacks of threads.
- *)
-let memory_of_image = 128 * 1024 * 1024
-
-let last_line text =
-  let lines = List.map String.trim (String.split_on_char '\n' text) in
-  match List.rev (List.filter ((<>) "") lines) with
-  | line :: _ -> line
-  | [] -> s_"it said nothing"
-
-(* What stands behind a node of ours, if it names one. *)
-let reason errors =
-  let line = last_line errors in
-  let rec search i =
-    if i + 3 > String.length line then line
-    else if String.sub line i 3 = "}':" then
-      String.trim (String.sub line (i + 3) (String.length line - i - 3))
-    else search (i + 1) in
-  search 0
-
 let hint reason =
   if String.starts_with ~prefix:"Unknown driver" reason then
     Some (s_"qemu has a package of its own for this protocol: in Debian \
@@ -75,7 +54,7 @@ let qemu_img ~title { until; folder; read; network } arguments =
     write = [folder];
     network;
     processes = false;
-    memory = Sandbox.enough_memory + List.length read * memory_of_image;
+    memory = Qemu.memory ~images:(List.length read);
     seconds = max 0. (until -. Unix.gettimeofday ());
   } in
   let outcome =
@@ -85,7 +64,7 @@ let qemu_img ~title { until; folder; read; network } arguments =
   if not outcome.in_time then
     Failure.error (f_"%s: qemu-img has not ended after %.0f s") title seconds;
   if not (Sandbox.succeeded outcome) then
-    let reason = reason outcome.errors in
+    let reason = Qemu.reason outcome.errors in
     Failure.error ?hint:(hint reason) (f_"%s: cannot be read: %s") title reason
 
 (* What lies below an overlay. *)

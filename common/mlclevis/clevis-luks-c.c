@@ -326,3 +326,84 @@ nbde_luks_quicken (value luksv, value keyv, value keyslotv)
   vault_changes_free (changes, n);
   CAMLreturn (changesv);
 }
+
+extern value nbde_luks_data_extent (value luksv);
+
+value
+nbde_luks_data_extent (value luksv)
+{
+  CAMLparam1 (luksv);
+  CAMLlocal1 (extentv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct luks_data_extent extent;
+
+  if (vault_luks_data_extent (luks, &extent, &err) == -1)
+    stub_raise_error (&err);
+  extentv = caml_alloc (3, 0);
+  Store_field (extentv, 0, caml_copy_int64 (extent.offset));
+  Store_field (extentv, 1, caml_copy_int64 (extent.length));
+  Store_field (extentv, 2, Val_long (extent.sector_size));
+  CAMLreturn (extentv);
+}
+
+extern value nbde_luks_unlock (value luksv, value keyv, value keyslotv);
+
+value
+nbde_luks_unlock (value luksv, value keyv, value keyslotv)
+{
+  CAMLparam3 (luksv, keyv, keyslotv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
+  struct vault_key *key = stub_get_key (keyv);
+  const int keyslot = Int_val (keyslotv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  int r;
+
+  caml_enter_blocking_section ();
+  r = vault_luks_unlock (luks, key, keyslot, &err);
+  caml_leave_blocking_section ();
+
+  if (r == -1)
+    stub_raise_error (&err);
+  CAMLreturn (Val_unit);
+}
+
+/* The key may have to be recovered again, which takes time. */
+static int
+decrypt (struct vault_luks *luks, uint64_t offset, const void *data,
+         void *plain, size_t len, struct clevis_error *err)
+{
+  int r;
+
+  if (data == NULL || plain == NULL)
+    return clevis_error_errno (err, ENOMEM, "%s", vault_luks_device (luks));
+  caml_enter_blocking_section ();
+  r = vault_luks_decrypt (luks, offset, data, plain, len, err);
+  caml_leave_blocking_section ();
+  return r;
+}
+
+extern value nbde_luks_decrypt (value luksv, value offsetv, value datav);
+
+value
+nbde_luks_decrypt (value luksv, value offsetv, value datav)
+{
+  CAMLparam3 (luksv, offsetv, datav);
+  CAMLlocal1 (plainv);
+  struct vault_luks *luks = stub_get_ready_luks (luksv);
+  const size_t len = caml_string_length (datav);
+  char *data = malloc (len + 1), *plain = malloc (len + 1);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  int r;
+
+  if (data)
+    memcpy (data, String_val (datav), len);
+  r = decrypt (luks, Int64_val (offsetv), data, plain, len, &err);
+  if (r == 0)
+    plainv = caml_alloc_initialized_string (len, plain);
+  free (data);
+  free (plain);
+  if (r == -1)
+    stub_raise_error (&err);
+  CAMLreturn (plainv);
+}

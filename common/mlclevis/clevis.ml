@@ -177,6 +177,18 @@ module Luks = struct
   external quicken :
     t -> key:Key.t -> keyslot:int -> (int64 * string) list
     = "nbde_luks_quicken"
+
+  type data_extent = {
+    start : int64;
+    length : int64;
+    sector : int;
+  }
+
+  external data_extent : t -> data_extent = "nbde_luks_data_extent"
+  external unlock : t -> key:Key.t -> keyslot:int -> unit
+    = "nbde_luks_unlock"
+  external decrypt : t -> offset:int64 -> string -> string
+    = "nbde_luks_decrypt"
 end
 
 module Policy = struct

@@ -216,6 +216,47 @@ module Luks : sig
       first and cheaply.  Raises {!Error} if this header does not allow it; the
       device can then be opened as it is.  The header is of no use
       afterwards. *)
+
+  (** Where the data are, encrypted: byte [n] of the opened device is at
+      [start + n] of the device. *)
+  type data_extent = {
+    start : int64;              (** bytes from the start of the device *)
+    length : int64;
+    (** bytes of the opened device; not 0, and no more than the device has behind
+        [start] *)
+    sector : int;
+    (** bytes: what is decrypted begins and ends with a multiple of these; a
+        power of two from 512 to 4096 *)
+  }
+
+  val data_extent : t -> data_extent
+  (** Only after {!next} said [Ready]; no key is needed.  Raises {!Error}:
+      [Unsupported] if what is inside cannot be decrypted here (another cipher
+      than AES in XTS or CBC, integrity protection, more than one segment), so
+      that somebody else has to look; [Header] if the data would end behind the
+      device. *)
+
+  val unlock : t -> key:Key.t -> keyslot:int -> unit
+  (** Before {!decrypt}.  [key] was verified against [keyslot] in an exchange.
+      Takes some milliseconds at most.  The volume key is then in the vault until
+      {!release}.
+
+      If the vault dies, {!decrypt} has it make the volume key once more, and
+      [key] is recovered again for that, as {!quicken} does it; not if [key] was
+      released meanwhile.
+
+      Raises {!Error}: [Header] if the keyslot is dear and was not verified, or
+      does not exist; [Passphrase]; [System]. *)
+
+  val decrypt : t -> offset:int64 -> string -> string
+  (** What is inside: [decrypt luks ~offset data] is the plaintext of [data],
+      which are the bytes of the device from [start + offset] on; whole sectors,
+      at most 1 MiB, within [length].  Half a MiB takes half a millisecond.
+      Not after {!quicken}.
+
+      Raises {!Error}: those of {!data_extent} and {!unlock}; [Limit] if [data]
+      are not whole sectors within the data, or too many; [System], also if
+      {!unlock} was not called. *)
 end
 
 (** Which servers may be asked, and how long. *)

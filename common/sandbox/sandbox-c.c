@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -47,11 +48,17 @@ enum {
   FIELD_SOCKETS,
   FIELD_PROCESSES,
   FIELD_MEMORY,
-  FIELD_STDERR
+  FIELD_STDERR,
+  FIELD_GIVEN
 };
 
 /* The type network in sandbox.ml. */
-enum { NO_NETWORK, INTERNET, ALL_SOCKETS };
+enum { NO_NETWORK, INTERNET, ALL_SOCKETS, ACCEPT };
+
+/* Descriptors that the program is given come here, one after another.  systemd
+ * does it so, too.
+ */
+#define FIRST_GIVEN (STDERR_FILENO + 1)
 
 /* No header makes qemu-img compute for long (libguestfs gives it as much), and
  * an overlay is some hundred kilobytes.
@@ -172,9 +179,10 @@ static const int never[] = {
 
 /* All families, those of the local host too. */
 static const int sockets[] = {
-  SCMP_SYS (accept), SCMP_SYS (accept4), SCMP_SYS (bind), SCMP_SYS (connect),
-  SCMP_SYS (listen), SCMP_SYS (socket), SCMP_SYS (socketpair),
+  SCMP_SYS (bind), SCMP_SYS (connect), SCMP_SYS (listen), SCMP_SYS (socket),
+  SCMP_SYS (socketpair),
 };
+static const int accepts[] = { SCMP_SYS (accept), SCMP_SYS (accept4) };
 
 /* Calls that are refused for one value of an argument: to make another process
  * get a signal of a descriptor, to outlive who has started this, to type on a
@@ -284,8 +292,10 @@ fill_filter (scmp_filter_ctx filter, int network, bool processes)
 
   if (r == 0)
     r = refuse_values (filter);
-  if (r == 0 && network == NO_NETWORK)
+  if (r == 0 && (network == NO_NETWORK || network == ACCEPT))
     r = refuse (filter, sockets, sizeof sockets / sizeof sockets[0]);
+  if (r == 0 && network == NO_NETWORK)
+    r = refuse (filter, accepts, sizeof accepts / sizeof accepts[0]);
   if (r == 0 && network == INTERNET)
     r = refuse_families (filter);
   if (r == 0 && !processes)
@@ -329,11 +339,55 @@ redirect (int errors)
     ? -1 : 0;
 }
 
+/* What the program is given of what this process has.  To be called in it. */
+struct given {
+  int n;
+  int *fds;
+};
+
+/* Put them where they belong.  All are out of the way before, so that none comes
+ * where another one, or the ruleset, still is.
+ */
+static int
+place (const struct given *given, int *ruleset)
+{
+  const int free_from = FIRST_GIVEN + given->n;
+  int i;
+
+  if (given->n == 0)
+    return 0;
+  if (*ruleset >= 0 &&
+      (*ruleset = fcntl (*ruleset, F_DUPFD_CLOEXEC, free_from)) == -1)
+    return -1;
+  for (i = 0; i < given->n; ++i) {
+    given->fds[i] = fcntl (given->fds[i], F_DUPFD_CLOEXEC, free_from);
+    if (given->fds[i] == -1)
+      return -1;
+  }
+  for (i = 0; i < given->n; ++i)
+    if (dup2 (given->fds[i], FIRST_GIVEN + i) == -1)
+      return -1;
+  return 0;
+}
+
+/* The first one is a socket on which it shall accept connections: sd_listen_fds(3)
+ * says how it is told.
+ */
+static int
+tell_of_socket (void)
+{
+  char pid[32];
+
+  snprintf (pid, sizeof pid, "%ld", (long) getpid ());
+  return setenv ("LISTEN_FDS", "1", 1) == -1 ||
+    setenv ("LISTEN_PID", pid, 1) == -1 ? -1 : 0;
+}
+
 /* Of root's privileges, keep those to read what others own: disks are theirs. */
 #define CAPABILITIES (1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH)
 
 static int
-confine (int ruleset, scmp_filter_ctx filter, rlim_t memory)
+confine (int ruleset, scmp_filter_ctx filter, rlim_t memory, int given)
 {
   confine_limit (RLIMIT_AS, memory);
   confine_limit (RLIMIT_CPU, CPU_LIMIT);
@@ -349,23 +403,44 @@ confine (int ruleset, scmp_filter_ctx filter, rlim_t memory)
     return -1;
   if (ruleset >= 0 && confine_landlock_obey (ruleset) == -1)
     return -1;
-  /* Whatever this process was given, the program is given nothing of it. */
-  confine_close_from (STDERR_FILENO + 1);
+  /* Of whatever else this process was given, the program is given nothing. */
+  confine_close_from (FIRST_GIVEN + given);
   return refuse_others (filter) < 0 || seccomp_load (filter) < 0 ? -1 : 0;
 }
 
+/* What the program becomes is known before the fork. */
+struct start {
+  char **arguments;
+  int network;
+  int ruleset;
+  scmp_filter_ctx filter;
+  rlim_t memory;
+  int errors;
+  struct given given;
+};
+
+static int
+prepare (struct start *start)
+{
+  if (redirect (start->errors) == -1 ||
+      place (&start->given, &start->ruleset) == -1)
+    return -1;
+  if (start->network == ACCEPT && tell_of_socket () == -1)
+    return -1;
+  reset_signals ();
+  return confine (start->ruleset, start->filter, start->memory,
+                  start->given.n);
+}
+
 static void
-become (char **arguments, int errors, int ruleset, scmp_filter_ctx filter,
-        rlim_t memory)
+become (struct start *start)
 {
   static const char message[] = ": cannot be run in a sandbox: ";
+  char **arguments = start->arguments;
   const char *reason;
 
-  if (redirect (errors) == 0) {
-    reset_signals ();
-    if (confine (ruleset, filter, memory) == 0)
-      execv (arguments[0], arguments);
-  }
+  if (prepare (start) == 0)
+    execv (arguments[0], arguments);
   reason = strerror (errno);
   if (write (STDERR_FILENO, arguments[0], strlen (arguments[0])) == -1 ||
       write (STDERR_FILENO, message, sizeof message - 1) == -1 ||
@@ -374,41 +449,68 @@ become (char **arguments, int errors, int ruleset, scmp_filter_ctx filter,
   _exit (127);
 }
 
+/* Nothing of OCaml runs until we are done with the arguments. */
+static int
+read_arrays (struct start *start, value childv)
+{
+  const value argumentsv = Field (childv, FIELD_ARGUMENTS);
+  const value givenv = Field (childv, FIELD_GIVEN);
+  const mlsize_t n = Wosize_val (argumentsv), given = Wosize_val (givenv);
+  mlsize_t i;
+
+  start->arguments = calloc (n + 1, sizeof *start->arguments);
+  start->given.fds = calloc (given + 1, sizeof *start->given.fds);
+  if (start->arguments == NULL || start->given.fds == NULL)
+    return -1;
+  for (i = 0; i < n; ++i)
+    start->arguments[i] = (char *) String_val (Field (argumentsv, i));
+  for (i = 0; i < given; ++i)
+    start->given.fds[i] = Int_val (Field (givenv, i));
+  start->given.n = given;
+  return 0;
+}
+
+static pid_t
+start_child (struct start *start, value childv)
+{
+  pid_t pid;
+
+  start->filter = new_filter (start->network,
+                              Bool_val (Field (childv, FIELD_PROCESSES)));
+  if (start->filter == NULL)
+    return -1;
+  start->ruleset = new_ruleset (Field (childv, FIELD_READABLE),
+                                Field (childv, FIELD_WRITABLE));
+  if (start->ruleset == -1)
+    return -1;
+  pid = fork ();
+  if (pid == 0)
+    become (start);
+  return pid;
+}
+
 value
 nbde_sandbox_spawn (value childv)
 {
   CAMLparam1 (childv);
-  const value argumentsv = Field (childv, FIELD_ARGUMENTS);
-  const mlsize_t n = Wosize_val (argumentsv);
-  scmp_filter_ctx filter;
-  char **arguments;
-  int ruleset, saved;
-  mlsize_t i;
-  pid_t pid;
+  struct start start = {
+    .network = Int_val (Field (childv, FIELD_SOCKETS)),
+    .ruleset = -1,
+    .memory = Long_val (Field (childv, FIELD_MEMORY)),
+    .errors = Int_val (Field (childv, FIELD_STDERR)),
+  };
+  pid_t pid = -1;
+  int saved;
 
-  arguments = calloc (n + 1, sizeof *arguments);
-  if (arguments == NULL)
-    caml_raise_out_of_memory ();
-  /* Nothing of OCaml runs until we are done with these. */
-  for (i = 0; i < n; ++i)
-    arguments[i] = (char *) String_val (Field (argumentsv, i));
-  filter = new_filter (Int_val (Field (childv, FIELD_SOCKETS)),
-                       Bool_val (Field (childv, FIELD_PROCESSES)));
-  ruleset = filter ? new_ruleset (Field (childv, FIELD_READABLE),
-                                  Field (childv, FIELD_WRITABLE)) : -1;
-  pid = -1;
-  if (filter && ruleset != -1) {
-    pid = fork ();
-    if (pid == 0)
-      become (arguments, Int_val (Field (childv, FIELD_STDERR)), ruleset,
-              filter, Long_val (Field (childv, FIELD_MEMORY)));
-  }
+  if (read_arrays (&start, childv) == 0)
+    pid = start_child (&start, childv);
   saved = errno;
-  if (ruleset >= 0)
-    close (ruleset);
-  if (filter)
-    seccomp_release (filter);
-  free (arguments);
+  if (start.ruleset >= 0)
+    close (start.ruleset);
+  if (start.filter)
+    seccomp_release (start.filter);
+  free (start.arguments);
+  free (start.given.fds);
   if (pid == -1)
     unix_error (saved, (char *) "sandbox", Field (childv, FIELD_PROGRAM));
   CAMLreturn (Val_int (pid));

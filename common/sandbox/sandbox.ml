@@ -9,6 +9,7 @@ type network =
   | No_network
   | Internet
   | All_sockets
+  | Accept
 
 type rules = {
   read : string list;
@@ -35,6 +36,7 @@ type child = {
   with_processes : bool;
   most_memory : int;
   stderr : Unix.file_descr;
+  to_give : Unix.file_descr array;
 } [@@warning "-unused-field"] (* C uses them *)
 
 external spawn : child -> int = "nbde_sandbox_spawn"
@@ -69,16 +71,20 @@ let for_network () =
 
 let find_program program =
   let folders =
-    String.split_on_char ':' (Option.value (Sys.getenv_opt "PATH") ~default:"")
-  in
+    List.filter ((<>) "")
+      (String.split_on_char ':'
+         (Option.value (Sys.getenv_opt "PATH") ~default:"")) in
   let is_program name =
     match Unix.access name [Unix.X_OK] with
     | () -> true
     | exception Unix.Unix_error _ -> false in
   if String.contains program '/' then program
   else
+    (* Not one of the current folder. *)
     let candidates = List.map (fun f -> Filename.concat f program) folders in
-    Option.value (List.find_opt is_program candidates) ~default:program
+    match List.find_opt is_program candidates with
+    | Some program -> program
+    | None -> raise (Unix.Unix_error (ENOENT, "sandbox", program))
 
 let enough_memory = 1024 * 1024 * 1024
 
@@ -125,29 +131,51 @@ let rec wait pid ~deadline =
      wait pid ~deadline
   | _, status -> true, status
 
-let run rules program arguments =
+type process = {
+  pid : int;
+  said : Unix.file_descr;       (* the other end of its standard error *)
+}
+
+(* Only what connects looks for names and certificates. *)
+let for_sockets = function
+  | No_network | Accept -> []
+  | Internet | All_sockets -> for_network ()
+
+let start rules ~given program arguments =
   let program = find_program program in
   let reading, writing = Unix.pipe ~cloexec:true () in
-  Fun.protect ~finally:(fun () -> Unix.close reading) (fun () ->
-    let pid =
-      Fun.protect ~finally:(fun () -> Unix.close writing) (fun () ->
-        spawn {
-          program;
-          arguments = Array.of_list (program :: arguments);
-          readable =
-            Array.of_list (
-              of_program program @ system @ rules.read
-              @ if rules.network = No_network then [] else for_network ());
-          writable = Array.of_list ("/dev/null" :: rules.write);
-          sockets = rules.network;
-          with_processes = rules.processes;
-          most_memory = rules.memory;
-          stderr = writing;
-        }) in
+  match
+    Fun.protect ~finally:(fun () -> Unix.close writing) (fun () ->
+      spawn {
+        program;
+        arguments = Array.of_list (program :: arguments);
+        readable =
+          Array.of_list (
+            of_program program @ system @ rules.read
+            @ for_sockets rules.network);
+        writable = Array.of_list ("/dev/null" :: rules.write);
+        sockets = rules.network;
+        with_processes = rules.processes;
+        most_memory = rules.memory;
+        stderr = writing;
+        to_give = Array.of_list given;
+      })
+  with
+  | pid -> { pid; said = reading }
+  | exception e ->
+     Unix.close reading;
+     raise e
+
+let stop { pid; said } =
+  Unix.close said;
+  end_at_once pid
+
+let finish { pid; said } ~seconds =
+  Fun.protect ~finally:(fun () -> Unix.close said) (fun () ->
     let errors = Buffer.create 256 in
-    let deadline = Unix.gettimeofday () +. rules.seconds in
+    let deadline = Unix.gettimeofday () +. seconds in
     match
-      if not (drain reading errors ~deadline) then kill pid;
+      if not (drain said errors ~deadline) then kill pid;
       wait pid ~deadline
     with
     | alive_in_time, status ->
@@ -156,5 +184,8 @@ let run rules program arguments =
     | exception e ->
        end_at_once pid;
        raise e)
+
+let run rules program arguments =
+  finish (start rules ~given:[] program arguments) ~seconds:rules.seconds
 
 let succeeded outcome = outcome.in_time && outcome.status = Unix.WEXITED 0

@@ -36,6 +36,15 @@ let test_programs () =
   Testing.is_true "one that fails" (not (Sandbox.succeeded (shell "exit 3")));
   fails "one that is not there"
     (Sandbox.run rules "/nonexistent/program" []);
+  in_folder (fun folder ->
+    let before = Sys.getcwd () in
+    Sys.chdir folder;
+    write_file "nowhere-in-path" "#!/bin/sh\n";
+    Unix.chmod "nowhere-in-path" 0o700;
+    Testing.raises "one of the current folder"
+      (function Unix.Unix_error (ENOENT, _, _) -> true | _ -> false)
+      (fun () -> Sandbox.run rules "nowhere-in-path" []);
+    Sys.chdir before);
   let outcome = shell "echo words >&2; yes | head -c 200000 >&2" in
   works "one that says much" { outcome with errors = "" };
   Testing.is_true "its first words"
@@ -182,6 +191,95 @@ let test_descriptors () =
   Unix.close given;
   Unix.close other
 
+(* A pipe with a text in it. *)
+let with_text text f =
+  let reading, writing = Unix.pipe ~cloexec:true () in
+  Files.write_text writing text;
+  Unix.close writing;
+  Fun.protect ~finally:(fun () -> Unix.close reading) (fun () -> f reading)
+
+let finish ?(seconds = 30.) process = Sandbox.finish process ~seconds
+
+(* Wherever they were, they come where they are wanted. *)
+let test_given () =
+  with_text "a" (fun a ->
+    with_text "b" (fun b ->
+      with_text "c" (fun c ->
+        let script = "cat <&3 >&2; cat <&4 >&2; cat <&5 >&2" in
+        let start = Sandbox.start rules "sh" ["-c"; script] in
+        let outcome = finish (start ~given:[c; a; b]) in
+        Testing.is_true "they are there" (Sandbox.succeeded outcome);
+        Testing.text "in this order" "cab" outcome.errors;
+        fails "but no other"
+          (finish (Sandbox.start rules ~given:[c; a] "sh"
+                     ["-c"; "cat <&5"])))))
+
+(* A listening socket, and a connection that waits there. *)
+let with_listener f =
+  in_folder (fun folder ->
+    let address = Unix.ADDR_UNIX (Filename.concat folder "s") in
+    let socket () = Unix.socket ~cloexec:true Unix.PF_UNIX Unix.SOCK_STREAM 0 in
+    let server = socket () and client = socket () in
+    Fun.protect ~finally:(fun () -> Unix.close server; Unix.close client)
+      (fun () ->
+        Unix.bind server address;
+        Unix.listen server 1;
+        Unix.connect client address;
+        f server client))
+
+let test_accept () =
+  let perl = Printf.sprintf "use Socket; open (S, '+<&=', 3) or die 's'; %s" in
+  let run ?(network = Sandbox.Accept) given code =
+    finish (
+      Sandbox.start { rules with network } ~given "perl" ["-e"; perl code]) in
+  with_listener (fun server client ->
+    works "it accepts"
+      (run [server]
+         "$ENV{LISTEN_FDS} eq 1 && $ENV{LISTEN_PID} eq $$ or die 'not told'; \
+          accept (C, S) or die 'no'; syswrite (C, 'hello'); exit 0");
+    let buffer = Bytes.create 5 in
+    Testing.number "it answers" 5 (Unix.read client buffer 0 5);
+    (* Some of these would fail anyhow, for other reasons. *)
+    List.iter (fun (name, code) ->
+      let outcome = run [server] (code ^ " or die $! + 0") in
+      fails name outcome;
+      Testing.is_true (name ^ ": EPERM")
+        (String.starts_with ~prefix:"1 at " outcome.errors))
+      ["a socket", "socket (X, AF_UNIX, SOCK_STREAM, 0)";
+       "one of the internet", "socket (X, AF_INET, SOCK_STREAM, 0)";
+       "a pair", "socketpair (X, Y, AF_UNIX, SOCK_STREAM, 0)";
+       "to listen", "listen (S, 9)";
+       "to connect", "connect (S, pack_sockaddr_un ('x'))";
+       "to bind", "bind (S, pack_sockaddr_un ('x'))"]);
+  with_listener (fun server _ ->
+    fails "it accepts only where it is allowed to"
+      (run ~network:No_network [server] "accept (C, S) or die 'no'"))
+
+let is_there pid = try Unix.kill pid 0; true with Unix.Unix_error _ -> false
+
+(* The number of a process, from what it says. *)
+let pid_from reading =
+  let channel = Unix.in_channel_of_descr reading in
+  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
+    int_of_string (input_line channel))
+
+let test_stop () =
+  let start () =
+    let reading, writing = Unix.pipe ~cloexec:true () in
+    let process =
+      Fun.protect ~finally:(fun () -> Unix.close writing) (fun () ->
+        Sandbox.start rules ~given:[writing] "sh"
+          ["-c"; "echo $$ >&3; exec sleep 600"]) in
+    process, pid_from reading in
+  let process, pid = start () in
+  Testing.is_true "it runs" (is_there pid);
+  Sandbox.stop process;
+  Testing.is_true "it was stopped" (not (is_there pid));
+  let process, pid = start () in
+  let outcome = finish ~seconds:0.3 process in
+  Testing.is_true "not in time" (not outcome.in_time);
+  Testing.is_true "it was ended" (not (is_there pid))
+
 (* A signal by way of a descriptor. *)
 let test_owner_of_descriptor () =
   fails "F_SETOWN"
@@ -211,6 +309,9 @@ let () =
   test_limits ();
   test_others ();
   test_descriptors ();
+  test_given ();
+  test_accept ();
+  test_stop ();
   test_owner_of_descriptor ();
   test_privileges ();
   Testing.finish ()

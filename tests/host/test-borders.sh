@@ -237,6 +237,23 @@ stages_keep_their_order ()
   done
 }
 
+# Bytes of disks come to the layout; it does not go and get them.
+layout_only_asks ()
+{
+  local file names name
+  while IFS=: read -r file names; do
+    for name in $names; do
+      case $name in
+        Unix | Sys | Filename | Process | Files | Guestfs | Clevis | UNREADABLE)
+          echo "$file: uses $name" ;;
+      esac
+    done
+  done < <(find nbde/layout -name '*.ml*' ! -name 'test_*' ! -name 'helper_*' \
+             ! -name 'trial.*' ! -name 'sample.*' | uses)
+  modules nbde/layout | search -v trial.ml | code |
+    search -E ':.*\<(open_(in|out)[a-z_]*|In_channel|Out_channel)\>'
+}
+
 # What is in common knows no stage of the tool, and only the binding knows
 # keys.
 common_knows_neither_tool_nor_keys ()
@@ -360,6 +377,7 @@ rules=(
   only_the_binding_knows_guestfs_in_c
   no_key_in_ocaml
   stages_keep_their_order
+  layout_only_asks
   common_knows_neither_tool_nor_keys
   only_main_prints_errors_and_exits
   sources_have_a_head
@@ -427,6 +445,9 @@ breaks stages_keep_their_order nbde/give/keyfile.mli 'val x : Report.t'
 breaks stages_keep_their_order nbde/show/report.ml 'open Handover'
 breaks stages_keep_their_order nbde/guest/memory.ml 'let let'
 breaks stages_keep_their_order nbde/Makefile.am 'uses_guest = options'
+breaks layout_only_asks nbde/layout/md.ml 'let x = Unix.openfile'
+breaks layout_only_asks nbde/layout/step.mli 'val x : Clevis.Luks.t'
+breaks layout_only_asks nbde/layout/lvm.ml 'let x = open_in "x"'
 breaks common_knows_neither_tool_nor_keys common/blocks/node.ml \
   'let x = Clevis.init'
 breaks common_knows_neither_tool_nor_keys common/mltools/json.ml \

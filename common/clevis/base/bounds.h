@@ -35,6 +35,11 @@
 /* One extent to fetch; a message of libguestfs holds less than 4 MiB. */
 #define BOUND_EXTENT (2 * MIB)
 
+/* Data of an opened device that are decrypted in one call.  Labels, tables and
+ * superblocks, which is what is looked for, are within some hundred KiB.
+ */
+#define BOUND_DECRYPT (1 * MIB)
+
 /* Bytes of a volume key: cryptsetup makes at most 64, and accepts no more than
  * 512 (MAX_KEY_SIZE in its LUKS code).
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * Fuzz target: a LUKS header, its tokens, and the keyslots that cost little.
+ * Fuzz target: a LUKS header, its tokens, the keyslots that cost little, and
+ * the place of the data.
  * The first byte of the input says what the rest is:
  *
  *   0  the first bytes of a device
@@ -22,6 +23,7 @@
 #include <openssl/sha.h>
 
 #include "base/bounds.h"
+#include "luks/luks-data.h"
 #include "luks/luks-object.h"
 #include "luks/luks1-format.h"
 #include "luks/luks2-format.h"
@@ -226,6 +228,40 @@ check_info (const struct luks *luks)
   fuzz_assert (strncmp (info->cipher, "cipher_null", 11) != 0);
 }
 
+static void
+check_data_error (int r, const struct clevis_error *err)
+{
+  fuzz_assert (r == 0 || err->code == CLEVIS_ERR_UNSUPPORTED ||
+               err->code == CLEVIS_ERR_HEADER);
+  fuzz_check_error (err);
+}
+
+/* Where the data are; and the last sector of them, with any volume key. */
+static void
+check_data (struct luks *luks, uint64_t device_size)
+{
+  static const unsigned char data[4096];
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  unsigned char plain[4096];
+  struct luks_data_extent e;
+  size_t i;
+  int r = luks_data_extent (luks, &e, &err);
+
+  check_data_error (r, &err);
+  if (r == -1)
+    return;
+  fuzz_assert (e.length > 0 && e.offset <= device_size &&
+               e.length <= device_size - e.offset);
+  fuzz_assert (e.sector_size <= sizeof data && e.length % e.sector_size == 0);
+  luks->volume_key = secret_new (luks->info.key_size);
+  for (i = 0; i < luks->volume_key->len; ++i)
+    luks->volume_key->data[i] = i;
+  check_data_error (luks_decrypt (luks, e.length - e.sector_size, data, plain,
+                                  e.sector_size, &err), &err);
+  fuzz_assert (luks_decrypt (luks, e.length, data, plain, e.sector_size,
+                             NULL) == -1);
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -253,6 +289,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     check_tokens (luks);
     if (data[0] & TRY_KEYSLOTS)
       check_keyslots (luks);
+    check_data (luks, device_size);
   }
   else
     fuzz_assert ((state == LUKS_ERROR) == (err.code != CLEVIS_OK));

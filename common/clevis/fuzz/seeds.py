@@ -91,6 +91,8 @@ def message_seed(folder, name, data):
           message('BODY', 1, struct.pack('=QI', 0, 2) + b'{}'),
           plain('RESULT'), plain('RUN_FREE'), plain('KEY_READ'),
           plain('KEY_CHOMP', 1), plain('KEY_EQUAL', 1, other=1),
+          plain('LUKS_DATA_EXTENT', 1), plain('LUKS_UNLOCK', 1, other=1, a=1),
+          message('LUKS_DECRYPT', 1, struct.pack('=QI', 0, 512)),
           plain('LUKS_QUICKEN', 1, other=1), plain('LUKS_READ', 1, b=16384),
           plain('STATUS'), plain('KEY_FREE', 1), plain('LUKS_FREE', 1),
           b'secret']

@@ -12,6 +12,7 @@
  *   luks-cost.c                       what a keyslot costs
  *   luks-verify.c verify.c            try a keyslot; in threads
  *   luks-digest.c luks-quick.c        the quick header
+ *   luks-data.c                       what is encrypted with the volume key
  *   luks-prepare.c                    what all of it opens
  */
 
@@ -59,9 +60,15 @@ struct luks {
   uint32_t digest_iterations; /* largest of the header's digests */
   double digest_seconds;   /* what the dearest of them costs, see luks_cost */
 
+  /* The data: bytes, 0 if they go to the end of the device; and what keeps them
+   * from being decrypted by us, or NULL.  luks-data.c has more to say of it.
+   */
+  uint64_t data_size;
+  const char *data_obstacle;
+
   /* The volume key, if a keyslot has been verified and it, or the digest, is
    * not cheap: the quick header needs it, and would pay for the keyslot once
-   * more.
+   * more.  Of others it is kept from the first time that data are decrypted.
    */
   struct secret *volume_key;
 
@@ -87,6 +94,11 @@ extern int luks_want (struct luks *luks, uint64_t offset, uint64_t length,
 extern void *luks_own (struct luks *luks, void *p);
 extern const char *luks_own_printf (struct luks *luks, const char *fmt, ...)
   __attribute__ ((format (printf, 2, 3)));
+
+/* luks_verify, after which the volume key is there whatever it has cost. */
+extern int luks_verify_and_keep (struct luks *luks, int slot,
+                                 const struct secret *passphrase,
+                                 struct clevis_error *err);
 
 /* Note a digest of the volume key: pbkdf2 with this hash.  hash may be NULL. */
 extern void luks_note_digest (struct luks *luks, const char *hash,

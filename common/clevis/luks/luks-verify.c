@@ -14,11 +14,12 @@
 #include "luks/luks-object.h"
 
 /* Open the keyslot and compare the digest; the volume key that comes out is
- * kept if that was dear.  Returns as crypt_volume_key_get does.
+ * kept if that was dear, or if it is wanted.  Returns as crypt_volume_key_get
+ * does.
  */
 static int
 try_keyslot (struct luks *luks, const struct luks_keyslot *k,
-             const struct secret *passphrase)
+             const struct secret *passphrase, bool is_wanted)
 {
   SECRET_CRYPTSETUP_SCOPE;
   CLEANUP_SECRET struct secret *vk = NULL;
@@ -30,7 +31,8 @@ try_keyslot (struct luks *luks, const struct luks_keyslot *k,
     return -ENOMEM;
   r = crypt_volume_key_get (luks->context.cd, k->slot, (char *) vk->data, &len,
                             (const char *) passphrase->data, passphrase->len);
-  if (r >= 0 && (!luks_is_cheap (k) || !luks_digest_is_cheap (luks))) {
+  if (r >= 0 && (is_wanted || !luks_is_cheap (k) ||
+                 !luks_digest_is_cheap (luks))) {
     secret_free (luks->volume_key);
     luks->volume_key = vk;
     vk = NULL;
@@ -55,9 +57,9 @@ is_of_openssl (const char *cipher)
   return false;
 }
 
-int
-luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
-             struct clevis_error *err)
+static int
+verify (struct luks *luks, int slot, const struct secret *passphrase,
+        bool is_wanted, struct clevis_error *err)
 {
   const struct luks_keyslot *k = luks_keyslot (luks, slot);
   int r;
@@ -70,7 +72,7 @@ luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
   if (luks_check_cost (luks, k, err) == -1)
     return -1;
 
-  r = try_keyslot (luks, k, passphrase);
+  r = try_keyslot (luks, k, passphrase, is_wanted);
   if (r >= 0)
     return 0;
   if (r == -EPERM) {
@@ -92,4 +94,19 @@ luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
                               "with aes-xts-plain64 can be bound instead."),
                        k->cipher);
   return -1;
+}
+
+int
+luks_verify (struct luks *luks, int slot, const struct secret *passphrase,
+             struct clevis_error *err)
+{
+  return verify (luks, slot, passphrase, false, err);
+}
+
+int
+luks_verify_and_keep (struct luks *luks, int slot,
+                      const struct secret *passphrase,
+                      struct clevis_error *err)
+{
+  return verify (luks, slot, passphrase, true, err);
 }

@@ -47,6 +47,8 @@ read_info (struct luks *luks, struct clevis_error *err)
   luks->info.sector_size = LUKS1_SECTOR;
   luks->info.data_offset = crypt_get_data_offset (luks->context.cd) *
     LUKS1_SECTOR;
+  if (luks->info.data_offset == 0)
+    luks->data_obstacle = _("its header is a detached one");
   if (luks->info.cipher == NULL)
     return clevis_error_errno (err, errno, _("LUKS1 header"));
   return 0;

@@ -93,6 +93,36 @@ check_requirements (const json_t *json, struct clevis_error *err)
   return -1;
 }
 
+/* What is unusual about how the data are encrypted (sections 3.3 and 3.3.1), or
+ * NULL; read_segments has looked at offset, luks-data.c looks at the cipher.
+ * "crypt" is the only type that is decrypted by nothing but the volume key.
+ *
+ * By the specification iv_tweak is added to the number of a sector.  cryptsetup
+ * (2.6) opens such a device without doing that, so what is inside of it depends
+ * on who looks.  Everybody writes 0.
+ */
+static const char *
+read_data (struct luks *luks, const json_t *segments, const json_t *first)
+{
+  const char *size = get_string (first, "size", "");
+  uint64_t iv_tweak;
+
+  if (json_object_size (segments) != 1)
+    return _("it has more than one segment");
+  if (strcmp (get_string (first, "type", ""), "crypt") != 0 ||
+      json_array_size (json_object_get (first, "flags")) > 0)
+    return _("its segment is of an unusual kind");
+  if (json_object_get (first, "integrity"))
+    return _("it has integrity protection");
+  if (get_u64 (first, "iv_tweak", &iv_tweak) == -1 || iv_tweak != 0)
+    return _("its initial vectors do not begin with 0");
+  if (strcmp (size, "dynamic") != 0 &&
+      (get_u64 (first, "size", &luks->data_size) == -1 ||
+       luks->data_size == 0))
+    return _("its segment has an unusual size");
+  return NULL;
+}
+
 static int
 read_segments (struct luks *luks, struct clevis_error *err)
 {
@@ -113,6 +143,7 @@ read_segments (struct luks *luks, struct clevis_error *err)
   if (get_u64 (first, "offset", &luks->info.data_offset) == -1)
     return clevis_error_set (err, CLEVIS_ERR_HEADER,
                              _("the LUKS2 header has no data segment"));
+  luks->data_obstacle = read_data (luks, segments, first);
   return 0;
 }
 

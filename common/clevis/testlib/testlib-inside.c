@@ -452,6 +452,67 @@ FAULT (more_bytes)
   return say_done (in, 0, 0, 0);
 }
 
+/* What is inside: where it is, */
+
+FAULT (data_behind) { return say_done (in, 512, 1LL << 40, 512); }
+FAULT (data_long) { return say_done (in, 512, 0, 1LL << 40); }
+FAULT (data_overflow) { return say_done (in, 512, 512, INT64_MAX - 511); }
+FAULT (data_negative) { return say_done (in, 512, -512, 1024); }
+FAULT (data_none) { return say_done (in, 512, 0, 0); }
+FAULT (data_short) { return say_done (in, 512, 0, -512); }
+FAULT (data_tiny) { return say_done (in, 256, 0, 512); }
+FAULT (data_huge) { return say_done (in, 8192, 0, 8192); }
+FAULT (data_odd) { return say_done (in, 768, 0, 768); }
+FAULT (data_part) { return say_done (in, 4096, 0, 4096 + 512); }
+
+/* and what it is: so many times so many bytes from a place, and the end. */
+static bool
+say_data (struct inside *in, int times, uint64_t offset, uint32_t len)
+{
+  while (times-- > 0) {
+    say (MESSAGE_LUKS_DATA, 0);
+    lie->data.offset = offset;
+    lie->data.len = len;
+    send_now (in);
+  }
+  return say_done (in, 0, 0, 0);
+}
+
+FAULT (plain_none) { return say_data (in, 0, 0, 0); }
+FAULT (plain_empty) { return say_data (in, 1, m->data.offset, 0); }
+
+FAULT (plain_few)
+{
+  return say_data (in, 1, m->data.offset, m->data.len - 1);
+}
+
+FAULT (plain_many) { return say_data (in, 1, m->data.offset, DATA_BYTES); }
+
+FAULT (plain_elsewhere)
+{
+  return say_data (in, 1, m->data.offset + 512, m->data.len);
+}
+
+FAULT (plain_twice)
+{
+  return say_data (in, 2, m->data.offset, m->data.len);
+}
+
+FAULT (plain_other)
+{
+  say (MESSAGE_EXTENT, 0);
+  send_now (in);
+  return say_done (in, 0, 0, 0);
+}
+
+/* The first piece is as it should be, and then it dies. */
+FAULT (crash_second)
+{
+  if (m->data.offset > 0)
+    raise (SIGSEGV);
+  return false;
+}
+
 /* What somebody does who can do anything. */
 FAULT (attack)
 {
@@ -561,6 +622,31 @@ static const struct fault {
   { "long-extent", MESSAGE_LUKS_QUICKEN, long_extent },
   { "no-bytes", MESSAGE_LUKS_READ, no_bytes },
   { "more-bytes", MESSAGE_LUKS_READ, more_bytes },
+  { "crash-extent", MESSAGE_LUKS_DATA_EXTENT, crash },
+  { "crash-unlock", MESSAGE_LUKS_UNLOCK, crash },
+  { "crash-decrypt", MESSAGE_LUKS_DECRYPT, crash },
+  { "crash-second", MESSAGE_LUKS_DECRYPT, crash_second },
+  { "exit-decrypt", MESSAGE_LUKS_DECRYPT, leave },
+  { "silent-unlock", MESSAGE_LUKS_UNLOCK, be_silent },
+  { "silent-decrypt", MESSAGE_LUKS_DECRYPT, be_silent },
+  { "data-behind", MESSAGE_LUKS_DATA_EXTENT, data_behind },
+  { "data-long", MESSAGE_LUKS_DATA_EXTENT, data_long },
+  { "data-overflow", MESSAGE_LUKS_DATA_EXTENT, data_overflow },
+  { "data-negative", MESSAGE_LUKS_DATA_EXTENT, data_negative },
+  { "data-none", MESSAGE_LUKS_DATA_EXTENT, data_none },
+  { "data-short", MESSAGE_LUKS_DATA_EXTENT, data_short },
+  { "data-tiny", MESSAGE_LUKS_DATA_EXTENT, data_tiny },
+  { "data-huge", MESSAGE_LUKS_DATA_EXTENT, data_huge },
+  { "data-odd", MESSAGE_LUKS_DATA_EXTENT, data_odd },
+  { "data-part", MESSAGE_LUKS_DATA_EXTENT, data_part },
+  { "plain-none", MESSAGE_LUKS_DECRYPT, plain_none },
+  { "plain-empty", MESSAGE_LUKS_DECRYPT, plain_empty },
+  { "plain-few", MESSAGE_LUKS_DECRYPT, plain_few },
+  { "plain-many", MESSAGE_LUKS_DECRYPT, plain_many },
+  { "plain-elsewhere", MESSAGE_LUKS_DECRYPT, plain_elsewhere },
+  { "plain-twice", MESSAGE_LUKS_DECRYPT, plain_twice },
+  { "plain-other", MESSAGE_LUKS_DECRYPT, plain_other },
+  { "plain-garbage", MESSAGE_LUKS_DECRYPT, send_few },
   { "exploit", MESSAGE_LUKS_LIST, attack },
 };
 

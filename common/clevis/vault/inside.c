@@ -19,6 +19,7 @@
 #include "base/secret.h"
 #include "exchange/exchange.h"
 #include "exchange/preflight.h"
+#include "luks/luks-data.h"
 #include "luks/luks-quick.h"
 #include "luks/luks.h"
 #include "tang/keydir.h"
@@ -245,6 +246,48 @@ COMMAND (luks_read)
   if (luks_quick_read (luks, &ext, buf, err) == -1)
     return -1;
   return tell_bytes (&in->ch, m->id, ext.offset, buf, ext.length, err);
+}
+
+/* What is inside. */
+
+COMMAND (luks_data_extent_)
+{
+  const struct luks *luks = get_luks (in, m->id, HEADER_USE);
+  struct luks_data_extent extent;
+
+  UNUSED;
+  if (luks == NULL || luks_data_extent (luks, &extent, err) == -1)
+    return -1;
+  done->plain.other = extent.sector_size;
+  done->plain.a = extent.offset;
+  done->plain.b = extent.length;
+  return 0;
+}
+
+COMMAND (luks_unlock_)
+{
+  struct luks *luks = get_luks (in, m->id, HEADER_USE);
+  const struct secret *key = get_key (in, m->plain.other);
+
+  UNUSED;
+  return luks && key ? luks_unlock (luks, m->plain.a, key, err) : -1;
+}
+
+COMMAND (luks_decrypt_)
+{
+  const struct luks *luks = get_luks (in, m->id, HEADER_USE);
+  CLEANUP_FREE unsigned char *plain = NULL;
+
+  UNUSED;
+  if (luks == NULL)
+    return -1;
+  plain = malloc (DATA_BYTES);
+  if (plain == NULL)
+    return no_memory (err);
+  if (luks_decrypt (luks, m->data.offset, m->data.bytes, plain, m->data.len,
+                    err) == -1)
+    return -1;
+  return tell_bytes (&in->ch, m->id, m->data.offset, plain, m->data.len, err);
 }
 
 COMMAND (luks_free_)
@@ -536,6 +579,9 @@ static const command_fn commands[MESSAGE_LAST] = {
   [MESSAGE_LUKS_LIST] = luks_list,
   [MESSAGE_LUKS_QUICKEN] = luks_quicken,
   [MESSAGE_LUKS_READ] = luks_read,
+  [MESSAGE_LUKS_DATA_EXTENT] = luks_data_extent_,
+  [MESSAGE_LUKS_UNLOCK] = luks_unlock_,
+  [MESSAGE_LUKS_DECRYPT] = luks_decrypt_,
   [MESSAGE_LUKS_FREE] = luks_free_,
   [MESSAGE_KEY_READ] = key_read,
   [MESSAGE_KEY_CHOMP] = key_chomp,

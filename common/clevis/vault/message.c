@@ -30,6 +30,9 @@ static const struct kind {
   [MESSAGE_LUKS_LIST] = { SIZE (plain), 0 },
   [MESSAGE_LUKS_QUICKEN] = { SIZE (plain), 0 },
   [MESSAGE_LUKS_READ] = { SIZE (plain), 0 },
+  [MESSAGE_LUKS_DATA_EXTENT] = { SIZE (plain), 0 },
+  [MESSAGE_LUKS_UNLOCK] = { SIZE (plain), 0 },
+  [MESSAGE_LUKS_DECRYPT] = { SIZE (data), 0 },
   [MESSAGE_LUKS_FREE] = { SIZE (plain), 0 },
   [MESSAGE_KEY_READ] = { SIZE (plain), 1 },
   [MESSAGE_KEY_CHOMP] = { SIZE (plain), 0 },
@@ -287,6 +290,7 @@ is_content_valid (const struct message *m)
   case MESSAGE_WHERE_IS:
     return IS_TEXT (m->text.text) && is_flag (m->text.a);
   case MESSAGE_LUKS_DATA:
+  case MESSAGE_LUKS_DECRYPT:
   case MESSAGE_BODY:
     return m->data.len <= DATA_BYTES;
   case MESSAGE_FAILED:

@@ -34,6 +34,9 @@ enum message_tag {
   MESSAGE_LUKS_LIST,       /* plain: gives INFO, KEYSLOT, TOKEN, PIN, ... */
   MESSAGE_LUKS_QUICKEN,    /* plain: key in other, keyslot in a; gives EXTENT */
   MESSAGE_LUKS_READ,       /* plain: offset a, length b; gives DATA */
+  MESSAGE_LUKS_DATA_EXTENT, /* plain: DONE has it: a, b, sectors in other */
+  MESSAGE_LUKS_UNLOCK,     /* plain: key in other, keyslot in a */
+  MESSAGE_LUKS_DECRYPT,    /* data: at offset of what is opened; gives DATA */
   MESSAGE_LUKS_FREE,       /* plain */
   MESSAGE_KEY_READ,        /* plain, with a descriptor: all of it */
   MESSAGE_KEY_CHOMP,       /* plain */
@@ -98,7 +101,7 @@ enum message_tag {
 #define TEXT_SHORT 64
 #define TEXT_COORDINATE 96 /* 66 bytes in base64url are 88 characters */
 
-/* Bytes of a device or of a reply in one message. */
+/* Bytes of a device or of a reply in one message: whole sectors. */
 #define DATA_BYTES (32 * 1024)
 
 /* Text that may be missing. */

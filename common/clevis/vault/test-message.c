@@ -333,6 +333,7 @@ static const struct number {
   NUMBER (MESSAGE_CHECKED, checked.key, 0, PREFLIGHT_LOCAL),
   COUNT (MESSAGE_ANSWER, answer.len, BOUND_REPLY_BODY),
   COUNT (MESSAGE_LUKS_DATA, data.len, DATA_BYTES),
+  COUNT (MESSAGE_LUKS_DECRYPT, data.len, DATA_BYTES),
   COUNT (MESSAGE_BODY, data.len, DATA_BYTES),
 };
 
@@ -396,6 +397,8 @@ static const struct {
 } times[] = {
   FLAG (MESSAGE_DONE, plain.seconds), FLAG (MESSAGE_RUN, plain.seconds),
   FLAG (MESSAGE_JOIN, plain.seconds), FLAG (MESSAGE_LUKS_NEXT, plain.seconds),
+  FLAG (MESSAGE_LUKS_DATA_EXTENT, plain.seconds),
+  FLAG (MESSAGE_LUKS_UNLOCK, plain.seconds),
   FLAG (MESSAGE_OUTCOME, outcome.seconds),
   FLAG (MESSAGE_OUTCOME, outcome.verify_seconds),
   FLAG (MESSAGE_LEAF, leaf.seconds), FLAG (MESSAGE_CHECKED, checked.seconds),

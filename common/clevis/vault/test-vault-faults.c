@@ -28,7 +28,7 @@
 static const char *const passphrases[] = { "admin", "one", NULL };
 
 /* Where a fault shows. */
-enum stage { LOAD, LIST, RUN, QUICKEN, USE };
+enum stage { LOAD, LIST, RUN, QUICKEN, USE, EXTENT, DECRYPT };
 
 struct fixture {
   struct vault *v;
@@ -40,6 +40,8 @@ struct fixture {
   bool is_late;            /* which shows when time is over */
   struct vault_luks *earlier, *good[2], *bad;
   struct vault_key *recovered, *from_file, *typed, *bad_key;
+  unsigned char plain[512];
+  bool has_plain;
 };
 
 /* To make one takes valgrind a second, so it is made once. */
@@ -166,6 +168,25 @@ recover (struct fixture *f, struct vault_luks *luks)
   return key;
 }
 
+/* A sector of the device f->earlier is decrypted to what it was before. */
+static void
+assert_decrypts (struct fixture *f)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  unsigned char data[512] = { 0 }, plain[512];
+
+  /* Once: what another vault has it has by itself. */
+  if (!f->has_plain)
+    vault_luks_unlock (f->earlier, f->recovered, 1, &err);
+  assert_no_error (&err);
+  vault_luks_decrypt (f->earlier, 0, data, plain, 512, &err);
+  assert_no_error (&err);
+  if (f->has_plain)
+    assert_memory_equal (plain, f->plain, 512);
+  memcpy (f->plain, plain, 512);
+  f->has_plain = true;
+}
+
 /* What there is before anything goes wrong. */
 static void
 prepare (struct fixture *f, const char *fault)
@@ -175,6 +196,7 @@ prepare (struct fixture *f, const char *fault)
   f->typed = key_of_pipe (f->v, "typed");
   f->earlier = vault_ready_luks (f->v, f->file, "/dev/earlier");
   f->recovered = recover (f, f->earlier);
+  assert_decrypts (f);
   f->good[0] = vault_ready_luks (f->v, f->file, "/dev/good");
 }
 
@@ -282,6 +304,35 @@ quicken_bad (struct fixture *f)
   assert_death (f, &err);
 }
 
+static void
+find_bad (struct fixture *f)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct luks_data_extent extent;
+
+  assert_int_equal (vault_luks_data_extent (f->bad, &extent, &err), -1);
+  assert_death (f, &err);
+}
+
+/* Three pieces, of which the last is not a whole one. */
+static void
+decrypt_bad (struct fixture *f)
+{
+  static unsigned char data[2 * DATA_BYTES + 512], plain[sizeof data];
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  f->bad_key = recover (f, f->bad);
+  if (vault_luks_unlock (f->bad, f->bad_key, 1, &err) == 0)
+    assert_int_equal (vault_luks_decrypt (f->bad, 0, data, plain, sizeof data,
+                                          &err), -1);
+  assert_death (f, &err);
+  /* It is not tried again. */
+  clevis_error_clear (&err);
+  assert_int_equal (vault_luks_decrypt (f->bad, 0, data, plain, 512, &err),
+                    -1);
+  assert_death (f, &err);
+}
+
 /* It says that it has a key, and has not. */
 static void
 use_bad (struct fixture *f)
@@ -315,6 +366,7 @@ assert_rest (struct fixture *f)
   assert_int_equal (vault_key_chomp (f->typed, &err), -1);
   assert_error (&err, CLEVIS_ERR_SYSTEM, "the key was lost");
   clevis_error_clear (&err);
+  assert_decrypts (f);
   n = vault_luks_quicken (f->earlier, f->recovered, 1, &changes, &err);
   assert_no_error (&err);
   assert_true (n > 0);
@@ -353,6 +405,12 @@ try (struct fixture *f, const char *fault, enum stage stage)
     break;
   case USE:
     use_bad (f);
+    break;
+  case EXTENT:
+    find_bad (f);
+    break;
+  case DECRYPT:
+    decrypt_bad (f);
     break;
   }
   assert_rest (f);
@@ -432,6 +490,31 @@ TRY (many_extents, "many-extents", QUICKEN)
 TRY (long_extent, "long-extent", QUICKEN)
 TRY (no_bytes, "no-bytes", QUICKEN)
 TRY (more_bytes, "more-bytes", QUICKEN)
+TRY (crash_extent, "crash-extent", EXTENT)
+TRY (crash_unlock, "crash-unlock", DECRYPT)
+TRY (crash_decrypt, "crash-decrypt", DECRYPT)
+TRY (crash_second, "crash-second", DECRYPT)
+TRY (exit_decrypt, "exit-decrypt", DECRYPT)
+TRY_LATE (silent_unlock, "silent-unlock", DECRYPT)
+TRY_LATE (silent_decrypt, "silent-decrypt", DECRYPT)
+TRY (data_behind, "data-behind", EXTENT)
+TRY (data_long, "data-long", EXTENT)
+TRY (data_overflow, "data-overflow", EXTENT)
+TRY (data_negative, "data-negative", EXTENT)
+TRY (data_none, "data-none", EXTENT)
+TRY (data_short, "data-short", EXTENT)
+TRY (data_tiny, "data-tiny", EXTENT)
+TRY (data_huge, "data-huge", EXTENT)
+TRY (data_odd, "data-odd", EXTENT)
+TRY (data_part, "data-part", EXTENT)
+TRY (plain_none, "plain-none", DECRYPT)
+TRY (plain_empty, "plain-empty", DECRYPT)
+TRY (plain_few, "plain-few", DECRYPT)
+TRY (plain_many, "plain-many", DECRYPT)
+TRY (plain_elsewhere, "plain-elsewhere", DECRYPT)
+TRY (plain_twice, "plain-twice", DECRYPT)
+TRY (plain_other, "plain-other", DECRYPT)
+TRY (plain_garbage, "plain-garbage", DECRYPT)
 
 /* When it gets its name, there is no object yet. */
 static void
@@ -862,7 +945,16 @@ main (void)
     TEST (flood_where), TEST (flood_cancel), TEST (flood_join),
     TEST (no_key), TEST (no_keyslot), TEST (no_end), TEST (no_reason),
     TEST (no_leaves), TEST (other_key), TEST (many_extents),
-    TEST (long_extent), TEST (no_bytes), TEST (more_bytes), TEST (two),
+    TEST (long_extent), TEST (no_bytes), TEST (more_bytes),
+    TEST (crash_extent), TEST (crash_unlock), TEST (crash_decrypt),
+    TEST (crash_second), TEST (exit_decrypt), TEST (silent_unlock),
+    TEST (silent_decrypt), TEST (data_behind), TEST (data_long),
+    TEST (data_overflow), TEST (data_negative), TEST (data_none),
+    TEST (data_short), TEST (data_tiny), TEST (data_huge), TEST (data_odd),
+    TEST (data_part), TEST (plain_none), TEST (plain_empty), TEST (plain_few),
+    TEST (plain_many), TEST (plain_elsewhere), TEST (plain_twice),
+    TEST (plain_other), TEST (plain_garbage),
+    TEST (two),
     TEST (preflight), TEST (export), TEST (requests), TEST (key_changes),
     TEST (killed),
     TEST (answers_forgotten), TEST (answers_gone), TEST (asks_more),

@@ -18,6 +18,7 @@
 #include "base/bounds.h"
 #include "exchange/exchange.h"
 #include "exchange/preflight.h"
+#include "luks/luks-data.h"
 #include "luks/luks-quick.h"
 #include "pins/pin.h"
 #include "testlib/testlib-jwe.h"
@@ -1189,6 +1190,271 @@ test_quicken (void **state)
   assert_true (f->v->pid > 0);
 }
 
+/* What is inside. */
+
+/* A device of two MiB and a half of anything, bound to the server. */
+static const char *
+data_disk (struct fixture *f, const char *name, int version)
+{
+  const char *file = tmp_path ("%s.img", name);
+  CLEANUP_FREE unsigned char *data = malloc (2560 * KIB);
+  uint32_t x = 1;
+  size_t i;
+
+  if (version == 1)
+    make_luks1 (file, passphrases);
+  else
+    make_luks2 (file, passphrases, 16 * KIB);
+  bind_luks_tang (file, 1, f->key, server_url (f->server), "one");
+  for (i = 0; i < 2560 * KIB; ++i) {
+    x = x * 1664525 + 1013904223;
+    data[i] = x >> 24;
+  }
+  poke (file, version == 1 ? 2 * MIB : 1056 * KIB, data, 2560 * KIB);
+  return file;
+}
+
+/* The same with a digest as installers make it, which is dear. */
+static const char *
+dear_disk (struct fixture *f, const char *name)
+{
+  const char *file = tmp_path ("%s.img", name);
+
+  require_program ("cryptsetup");
+  shell ("echo -n admin > admin; echo -n one > one; truncate -s 8M '%s'\n"
+         "cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --iter-time 1 "
+         "-s 256 --sector-size 512 --luks2-keyslots-size 1m -d admin '%s'\n"
+         "cryptsetup luksAddKey -q --pbkdf pbkdf2 --iter-time 1 -S 1 "
+         "-d admin '%s' one", file, file, file);
+  bind_luks_tang (file, 1, f->key, server_url (f->server), "one");
+  return file;
+}
+
+/* A piece of the device, as it is and as the vault says. */
+static unsigned char *
+decrypt (struct vault_luks *luks, const char *file, uint64_t offset,
+         size_t len, struct clevis_error *err)
+{
+  CLEANUP_FREE char *data = NULL;
+  unsigned char *plain = malloc (len);
+  struct luks_data_extent e;
+  size_t size;
+
+  data = read_file (file, &size);
+  vault_luks_data_extent (luks, &e, err);
+  assert_no_error (err);
+  assert_int_equal (e.offset + e.length, size);
+  assert_true (offset <= e.length && len <= e.length - offset);
+  if (vault_luks_decrypt (luks, offset, data + e.offset + offset, plain, len,
+                          err) == 0)
+    return plain;
+  free (plain);
+  return NULL;
+}
+
+/* In the vault and here. */
+static void
+compare_data (struct fixture *f, const char *file)
+{
+  static const struct {
+    uint64_t offset;
+    size_t len;
+  } pieces[] = {
+    { 0, 512 }, { 0, DATA_BYTES }, { 512, DATA_BYTES }, { 512, 1024 },
+    { 0, BOUND_DECRYPT }, { 1536, BOUND_DECRYPT }, { BOUND_DECRYPT, 512 },
+    { 7 * 512, DATA_BYTES + 512 }, { 0, 2 * DATA_BYTES },
+  };
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_SECRET struct secret *secret = secret_copy ("one", 3);
+  struct vault_luks *there = vault_ready_luks (f->v, file, "/dev/sda");
+  struct vault_key *key = recover (f, there);
+  struct luks *here = ready_luks (file);
+  CLEANUP_FREE char *data = NULL;
+  struct luks_data_extent a, b;
+  size_t i, size;
+
+  data = read_file (file, &size);
+  assert_int_equal (luks_verify (here, 1, secret, &err), 0);
+  luks_unlock (here, 1, secret, &err);
+  luks_data_extent (here, &a, &err);
+  assert_no_error (&err);
+  vault_luks_data_extent (there, &b, &err);
+  assert_no_error (&err);
+  assert_int_equal (a.offset, b.offset);
+  assert_int_equal (a.length, b.length);
+  assert_int_equal (a.sector_size, b.sector_size);
+  vault_luks_unlock (there, key, 1, &err);
+  assert_no_error (&err);
+  for (i = 0; i < sizeof pieces / sizeof pieces[0]; ++i) {
+    const size_t len = pieces[i].len;
+    CLEANUP_FREE unsigned char *x = malloc (len);
+    CLEANUP_FREE unsigned char *y = NULL;
+
+    luks_decrypt (here, pieces[i].offset,
+                  data + a.offset + pieces[i].offset, x, len, &err);
+    assert_no_error (&err);
+    y = decrypt (there, file, pieces[i].offset, len, &err);
+    assert_no_error (&err);
+    assert_memory_equal (x, y, len);
+  }
+  luks_free (here);
+}
+
+static void
+test_decrypt (void **state)
+{
+  struct fixture *f = *state;
+
+  compare_data (f, data_disk (f, "data1", 1));
+  compare_data (f, data_disk (f, "data2", 2));
+  compare_data (f, dear_disk (f, "dear"));
+}
+
+static void
+set_cipher (json_t *json, void *opaque)
+{
+  json_t *segment = json_object_get (json_object_get (json, "segments"), "0");
+
+  json_object_set_new (segment, "encryption",
+                       json_string ("serpent-xts-plain64"));
+}
+
+/* Its own errors are no death. */
+static void
+test_decrypt_errors (void **state)
+{
+  static unsigned char data[BOUND_DECRYPT + 512], plain[BOUND_DECRYPT + 512];
+  static const struct {
+    uint64_t offset;
+    size_t len;
+    int keyslot;
+    enum clevis_code code;
+    const char *text;
+  } bad[] = {
+    { 0, 0, 1, CLEVIS_ERR_LIMIT, "whole sectors" },
+    { 0, 511, 1, CLEVIS_ERR_LIMIT, "whole sectors" },
+    { 1, 512, 1, CLEVIS_ERR_LIMIT, "whole sectors" },
+    { 0, BOUND_DECRYPT + 512, 1, CLEVIS_ERR_LIMIT, "too many" },
+    { UINT64_MAX - 511, 512, 1, CLEVIS_ERR_LIMIT, "whole sectors" },
+    { 2560 * KIB, 512, 1, CLEVIS_ERR_LIMIT, "within the data" },
+    /* The first pieces are, the later ones are not. */
+    { 2048 * KIB, BOUND_DECRYPT, 1, CLEVIS_ERR_LIMIT, "within the data" },
+    { 0, 512, 0, CLEVIS_ERR_PASSPHRASE, "does not accept" },
+    { 0, 512, 30, CLEVIS_ERR_HEADER, "does not exist" },
+    { 0, 512, -1, CLEVIS_ERR_HEADER, "does not exist" },
+  };
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file = data_disk (f, "errors", 2);
+  struct luks_data_extent e;
+  struct vault_luks *luks;
+  struct vault_key *key;
+  size_t i;
+
+  for (i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
+    const pid_t pid = f->v->pid;
+
+    luks = vault_ready_luks (f->v, file, "/dev/sda");
+    key = recover (f, luks);
+    if (vault_luks_unlock (luks, key, bad[i].keyslot, &err) == 0)
+      assert_int_equal (vault_luks_decrypt (luks, bad[i].offset, data, plain,
+                                            bad[i].len, &err), -1);
+    assert_error (&err, bad[i].code, bad[i].text);
+    clevis_error_clear (&err);
+    vault_luks_unlock (luks, key, 1, &err);
+    assert_no_error (&err);
+    vault_luks_decrypt (luks, 0, data, plain, 512, &err);
+    assert_no_error (&err);
+    assert_true (pid == 0 || f->v->pid == pid);
+    vault_luks_free (luks);
+    vault_key_free (key);
+  }
+  edit_luks2 (file, set_cipher, NULL);
+  luks = vault_ready_luks (f->v, file, "/dev/sda");
+  key = recover (f, luks);
+  assert_int_equal (vault_luks_data_extent (luks, &e, &err), -1);
+  assert_error (&err, CLEVIS_ERR_UNSUPPORTED, "serpent");
+  clevis_error_clear (&err);
+  assert_int_equal (vault_luks_decrypt (luks, 0, data, plain, 512, &err), -1);
+  assert_error (&err, CLEVIS_ERR_SYSTEM, "volume key");
+  clevis_error_clear (&err);
+  vault_luks_unlock (luks, key, 1, &err);
+  assert_no_error (&err);
+  assert_int_equal (vault_luks_decrypt (luks, 0, data, plain, BOUND_DECRYPT,
+                                        &err), -1);
+  assert_error (&err, CLEVIS_ERR_UNSUPPORTED, "serpent");
+  assert_true (f->v->pid > 0);
+}
+
+/* With the vault the volume key is gone, and had again with the key. */
+static void
+check_again (struct fixture *f, const char *file)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct vault_luks *luks = vault_ready_luks (f->v, file, "/dev/sda");
+  struct vault_key *key = recover (f, luks);
+  CLEANUP_FREE unsigned char *before = NULL, *after = NULL;
+  const int asked = server_requests (f->server);
+  struct vault_memory memory;
+
+  vault_luks_unlock (luks, key, 1, &err);
+  assert_no_error (&err);
+  before = decrypt (luks, file, 1024, 3 * DATA_BYTES, &err);
+  assert_no_error (&err);
+  assert_int_equal (server_requests (f->server), asked);
+  kill (f->v->pid, SIGKILL);
+  assert_int_equal (vault_key_chomp (key, NULL), -1);
+  after = decrypt (luks, file, 1024, 3 * DATA_BYTES, &err);
+  assert_no_error (&err);
+  assert_memory_equal (before, after, 3 * DATA_BYTES);
+  assert_int_equal (server_requests (f->server), asked + 1);
+  /* Without the key as long as there is a vault. */
+  vault_key_free (key);
+  free (decrypt (luks, file, 1024, 512, &err));
+  assert_no_error (&err);
+  kill (f->v->pid, SIGKILL);
+  assert_int_equal (vault_memory (f->v, &memory, NULL), -1);
+  assert_null (decrypt (luks, file, 1024, 512, &err));
+  assert_error (&err, CLEVIS_ERR_SYSTEM, "volume key");
+  vault_luks_free (luks);
+}
+
+static void
+test_decrypt_again (void **state)
+{
+  struct fixture *f = *state;
+
+  check_again (f, data_disk (f, "again1", 1));
+  check_again (f, data_disk (f, "again2", 2));
+  check_again (f, dear_disk (f, "again-dear"));
+}
+
+/* The volume key goes with its header, and nothing else does. */
+static void
+test_decrypt_memory (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  const char *file = data_disk (f, "memory", 2);
+  struct vault_luks *luks = vault_ready_luks (f->v, file, "/dev/sda");
+  struct vault_key *key = recover (f, luks);
+  struct vault_memory memory;
+  size_t used;
+
+  vault_memory (f->v, &memory, &err);
+  used = memory.used;
+  vault_luks_unlock (luks, key, 1, &err);
+  assert_no_error (&err);
+  free (decrypt (luks, file, 0, BOUND_DECRYPT, &err));
+  assert_no_error (&err);
+  vault_memory (f->v, &memory, &err);
+  assert_true (memory.used > used);
+  vault_luks_free (luks);
+  vault_memory (f->v, &memory, &err);
+  assert_no_error (&err);
+  assert_int_equal (memory.used, used);
+}
+
 /* Of the process. */
 
 static void
@@ -1296,7 +1562,8 @@ main (void)
     TEST (failures), TEST (sss), TEST (too_many_servers), TEST (waiting),
     TEST (freed_meanwhile), TEST (preflight), TEST (keydir),
     TEST (keydir_forgotten), TEST (offline), TEST (keys), TEST (lines),
-    TEST (write), TEST (quicken), TEST (wall), TEST (end),
+    TEST (write), TEST (quicken), TEST (decrypt), TEST (decrypt_errors),
+    TEST (decrypt_again), TEST (decrypt_memory), TEST (wall), TEST (end),
     TEST (late_answer),
   };
 

@@ -42,6 +42,7 @@ vault_key_new (struct vault *v, uint32_t id, struct clevis_error *err)
 void
 vault_key_free (struct vault_key *key)
 {
+  struct vault_luks *luks;
   struct message m;
 
   if (key == NULL)
@@ -53,6 +54,9 @@ vault_key_free (struct vault_key *key)
     message_init (&m, MESSAGE_KEY_FREE, key->id);
     vault_command (key->v, &m, NULL, 0, NULL, NULL);
   }
+  for (luks = key->v->headers; luks; luks = luks->next)
+    if (luks->key == key)
+      luks->key = NULL;
   *key->prev = key->next;
   if (key->next)
     key->next->prev = key->prev;

@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,12 @@
 #include "base/gettext-compat.h"
 #include "luks/luks-quick.h"
 #include "vault/vault-private.h"
+
+/* Bytes of an encryption sector of LUKS2. */
+#define SECTOR_MAX 4096
+
+_Static_assert (DATA_BYTES % SECTOR_MAX == 0,
+                "a piece of a message is whole sectors");
 
 static int send_all (struct vault_luks *luks, struct clevis_error *err);
 
@@ -417,4 +424,149 @@ vault_luks_quicken (struct vault_luks *luks, struct vault_key *key,
   vault_changes_free (*changes, LUKS_QUICK_EXTENTS);
   *changes = NULL;
   return -1;
+}
+
+/* The vault is not believed: what is read for the caller is of this device, and
+ * what it decrypts is whole sectors.
+ */
+static bool
+is_extent (const struct vault_luks *luks, const struct message_plain *p)
+{
+  const uint32_t sector = p->other;
+
+  return sector >= 512 && sector <= SECTOR_MAX &&
+    (sector & (sector - 1)) == 0 && p->a >= 0 && p->b > 0 &&
+    p->b % sector == 0 && (uint64_t) p->a <= luks->size &&
+    (uint64_t) p->b <= luks->size - p->a;
+}
+
+int
+vault_luks_data_extent (struct vault_luks *luks,
+                        struct luks_data_extent *extent,
+                        struct clevis_error *err)
+{
+  const struct message *done;
+  struct message m;
+
+  if (ready (luks, err) == -1)
+    return -1;
+  message_init (&m, MESSAGE_LUKS_DATA_EXTENT, luks->id);
+  done = command (luks, &m, err);
+  if (done == NULL)
+    return -1;
+  if (!is_extent (luks, &done->plain))
+    return end_at (luks, err);
+  extent->offset = done->plain.a;
+  extent->length = done->plain.b;
+  extent->sector_size = done->plain.other;
+  return 0;
+}
+
+/* Send what is to be decrypted, as many commands as it has pieces. */
+static int
+send_pieces (struct vault_luks *luks, uint64_t offset,
+             const unsigned char *data, size_t len)
+{
+  struct message *m = malloc (sizeof *m);
+  size_t at, piece;
+  int r = m ? 0 : -1;
+
+  for (at = 0; r == 0 && at < len; at += piece) {
+    piece = len - at < DATA_BYTES ? len - at : DATA_BYTES;
+    message_init (m, MESSAGE_LUKS_DECRYPT, luks->id);
+    m->data.offset = offset + at;
+    m->data.len = piece;
+    memcpy (m->data.bytes, data + at, piece);
+    r = vault_send (luks->v, m, NULL, 0);
+  }
+  free (m);
+  return r;
+}
+
+/* One piece, before DONE.  That there is none is no lie if it has failed. */
+static int
+hear_piece (struct vault *v, uint64_t offset, unsigned char *plain, size_t len)
+{
+  const struct message *m;
+
+  v->failed = false;
+  m = vault_next (v);
+  if (m == NULL)
+    return v->heard.tag == MESSAGE_FAILED ? 0 : -1;
+  if (m->tag != MESSAGE_LUKS_DATA || m->data.offset != offset ||
+      m->data.len != len)
+    return -1;
+  memcpy (plain, m->data.bytes, len);
+  return 0;
+}
+
+/* All answers are heard, also after one that has failed. */
+static int
+hear_pieces (struct vault_luks *luks, uint64_t offset, unsigned char *plain,
+             size_t len, struct clevis_error *err)
+{
+  size_t at, piece;
+  int r = 0;
+
+  for (at = 0; luks->v->pid != 0 && at < len; at += piece) {
+    piece = len - at < DATA_BYTES ? len - at : DATA_BYTES;
+    if (end_answer (luks, hear_piece (luks->v, offset + at, plain + at, piece),
+                    err) == -1)
+      r = -1;
+  }
+  return r;
+}
+
+int
+vault_luks_unlock (struct vault_luks *luks, struct vault_key *key,
+                   int keyslot, struct clevis_error *err)
+{
+  struct message m;
+
+  /* To recover the key may cost the header. */
+  if (ready (luks, err) == -1 || vault_key_ready (key, err) == -1 ||
+      ready (luks, err) == -1)
+    return -1;
+  message_init (&m, MESSAGE_LUKS_UNLOCK, luks->id);
+  m.plain.other = key->id;
+  m.plain.a = keyslot;
+  if (command (luks, &m, err) == NULL)
+    return -1;
+  luks->key = key;
+  luks->keyslot = keyslot;
+  luks->is_unlocked = true;
+  return 0;
+}
+
+/* Does the vault have the volume key?  One that has taken the place of another
+ * gets it in the same way.
+ */
+static int
+ready_to_decrypt (struct vault_luks *luks, struct clevis_error *err)
+{
+  if (ready (luks, err) == -1)
+    return -1;
+  if (luks->is_unlocked)
+    return 0;
+  if (luks->key == NULL)
+    return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
+                             _("the vault does not have the volume key"));
+  return vault_luks_unlock (luks, luks->key, luks->keyslot, err);
+}
+
+int
+vault_luks_decrypt (struct vault_luks *luks, uint64_t offset,
+                    const void *data, void *plain, size_t len,
+                    struct clevis_error *err)
+{
+  if (len == 0 || len > BOUND_DECRYPT || len % 512 != 0 ||
+      offset % 512 != 0 || offset > luks->size)
+    return clevis_error_set (err, CLEVIS_ERR_LIMIT,
+                             _("%zu bytes at %" PRIu64 " are not whole sectors "
+                               "of the device, or too many"), len, offset);
+  if (ready_to_decrypt (luks, err) == -1)
+    return -1;
+  if (send_pieces (luks, offset, data, len) == -1)
+    return end_at (luks, err);
+  return hear_pieces (luks, offset, plain, len, err);
 }

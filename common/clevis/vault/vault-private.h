@@ -53,6 +53,13 @@ struct vault_luks {
   bool is_freed;           /* by its owner, while there is a run */
   struct clevis_error death;
   struct heard_luks *list;
+
+  /* That of vault_luks_unlock, or NULL; and whether the vault that there is now
+   * has the volume key.
+   */
+  struct vault_key *key;
+  int keyslot;
+  bool is_unlocked;
 };
 
 struct vault_key {

@@ -102,8 +102,10 @@ forget_numbers (struct vault *v)
   struct vault_luks *luks;
   struct vault_key *key;
 
-  for (luks = v->headers; luks; luks = luks->next)
+  for (luks = v->headers; luks; luks = luks->next) {
     luks->id = 0;
+    luks->is_unlocked = false;
+  }
   for (key = v->keys; key; key = key->next)
     key->id = 0;
 }

@@ -24,6 +24,7 @@
 
 #include "base/clevis-error.h"
 #include "base/secret.h"
+#include "luks/luks-data.h"
 #include "luks/luks.h"
 #include "policy/policy.h"
 #include "vault/hear.h"
@@ -94,6 +95,31 @@ extern int vault_luks_quicken (struct vault_luks *luks,
                                struct vault_change **changes,
                                struct clevis_error *err);
 extern void vault_changes_free (struct vault_change *changes, int n);
+
+/* What is inside of the device; see luks-data.h for where it is and what can be
+ * decrypted.
+ *
+ * vault_luks_unlock comes before vault_luks_decrypt.  key was verified against
+ * keyslot in an exchange; what is paid for here is no more than a cheap keyslot.
+ * It is borrowed: if it is freed and the vault dies after that, unlock once more.
+ * As long as it is there, a vault that has died costs nothing but time: the key
+ * is recovered again, by servers if need be; one that was typed is an error.
+ *
+ * data are len bytes of the device, from its byte extent.offset + offset on;
+ * plain is the caller's, and of the same size.  None of these functions may be
+ * called after vault_luks_quicken.
+ *
+ * Errors: those of luks_data_extent, luks_unlock and luks_decrypt.  One of the
+ * code CLEVIS_ERR_UNSUPPORTED says that what is inside cannot be seen here.
+ */
+extern int vault_luks_data_extent (struct vault_luks *luks,
+                                   struct luks_data_extent *extent,
+                                   struct clevis_error *err);
+extern int vault_luks_unlock (struct vault_luks *luks, struct vault_key *key,
+                              int keyslot, struct clevis_error *err);
+extern int vault_luks_decrypt (struct vault_luks *luks, uint64_t offset,
+                               const void *data, void *plain, size_t len,
+                               struct clevis_error *err);
 
 /* Keys.  fd stays open; the key is read from where it stands.  If it is a
  * file, it is kept open to be read again.
