@@ -23,7 +23,7 @@
 # Compiled modules land in the build folder, which may be another one than
 # the source folder.  All paths in .depend are as make sees them.
 
-OCAML_PACKAGES = -package guestfs,unix,str,xmlm$(ocaml_packages:%=,%)
+OCAML_PACKAGES = -thread -package guestfs,unix,threads.posix,str,xmlm$(ocaml_packages:%=,%)
 
 OCAML_FLAGS = \
 	$(OCAML_WARNINGS) \

@@ -21,10 +21,21 @@ let received () =
   | 0 -> None
   | signal -> Some signal
 
+exception Stopped
+
+(* Threads that are to end, by their numbers. *)
+let stopped : (int, unit) Hashtbl.t = Hashtbl.create 1
+
+let is_stopped () =
+  Hashtbl.length stopped > 0
+  && Hashtbl.mem stopped (Thread.id (Thread.self ()))
+
+let stop thread = Hashtbl.replace stopped (Thread.id thread) ()
+
 let check () =
   match received () with
   | Some signal -> raise (Interrupted signal)
-  | None -> ()
+  | None -> if is_stopped () then raise Stopped
 
 let die signal =
   die_by signal;

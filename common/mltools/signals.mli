@@ -21,7 +21,13 @@ val received : unit -> int option
 (** The first signal that came, if any. *)
 
 val check : unit -> unit
-(** Raises {!Interrupted} if a signal came. *)
+(** Raises {!Interrupted} if a signal came, {!Stopped} in a thread that is to
+    end. *)
+
+exception Stopped
+
+val stop : Thread.t -> unit
+(** This thread shall end: see {!check}. *)
 
 val spare_children : bool -> unit
 (** Is a signal only noted from now on?  Cleaning up runs programs, too. *)

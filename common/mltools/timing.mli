@@ -35,6 +35,20 @@ val move : float -> from:step -> into:step -> unit
 val steps : unit -> (step * float) list
 (** What was done so far, in order. *)
 
+val clock : (unit -> 'a) -> 'a * float
+(** What a function returns, and how many seconds it took. *)
+
+(** The work of another thread, while this one does something else: *)
+
+val apart : (unit -> 'a) -> 'a * (step * float) list
+(** Call a function in this other thread; its steps are not counted but
+    returned. *)
+
+val absorb : (step * float) list -> from:step -> waited:step * float -> unit
+(** In the main thread: count them as if they had been made here, instead of the
+    step [from] that was made meanwhile, and of the step in which this thread
+    then [waited] so many seconds for the other. *)
+
 val total : unit -> float
 (** Seconds since the program started. *)
 
