@@ -275,6 +275,7 @@ static const struct {
   { FAULT_NOT_TEXT, CLEVIS_ERR_REPLY, "did not answer with HTTP", false },
   { FAULT_HUGE, CLEVIS_ERR_REPLY, "larger than 65536", false },
   { FAULT_ENDLESS_BODY, CLEVIS_ERR_REPLY, "larger than 65536", false },
+  { FAULT_ONE_MORE, CLEVIS_ERR_REPLY, "larger than 65536", false },
   { FAULT_ENDLESS_HEADERS, CLEVIS_ERR_REPLY, "larger than 65536", false },
   { FAULT_LONG_HEADER, CLEVIS_ERR_REPLY, "header of the reply is too long",
     false },

@@ -113,7 +113,8 @@ luks_want (struct luks *luks, uint64_t offset, uint64_t length,
   struct luks_extent *wanted;
   uint64_t piece;
 
-  for (; length > 0; offset += piece, length -= piece) {
+  /* A header may say that it goes on where the device has ended. */
+  for (; length > 0 && offset < luks->size; offset += piece, length -= piece) {
     piece = length < BOUND_EXTENT ? length : BOUND_EXTENT;
     wanted = reallocarray (luks->wanted, luks->nr_wanted + 1, sizeof *wanted);
     if (wanted == NULL)

@@ -284,6 +284,26 @@ test_device_ends_early (void **state)
   }
 }
 
+/* Nothing behind the end of the device is asked for, whatever the header says. */
+static void
+test_header_beyond_device (void **state)
+{
+  const uint64_t size = htobe64 (4 * MIB);
+  const char *file = copy_of (plain_luks2 ());
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  CLEANUP_LUKS struct luks *luks = NULL;
+  struct log log;
+  size_t i;
+
+  poke (file, 8, (const char *) &size, sizeof size);
+  poke (file, 16 * KIB + 8, (const char *) &size, sizeof size);
+  luks = load_logged (file, 2 * MIB, SIZE_MAX, &log, &err);
+  assert_int_equal (log.state, LUKS_ERROR);
+  assert_true (log.n > 1);
+  for (i = 0; i < log.n; ++i)
+    assert_in_range (log.ext[i].offset, 0, 2 * MIB - 1);
+}
+
 static void
 test_error_is_final (void **state)
 {
@@ -1090,6 +1110,7 @@ main (void)
     cmocka_unit_test (test_other_device),
     cmocka_unit_test (test_device_that_is_too_small),
     cmocka_unit_test (test_device_ends_early),
+    cmocka_unit_test (test_header_beyond_device),
     cmocka_unit_test (test_error_is_final),
     cmocka_unit_test (test_luks2_info),
     cmocka_unit_test (test_luks2_keyslots),

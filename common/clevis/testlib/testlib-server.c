@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/bounds.h"
 #include "policy/policy.h"
 #include "testlib/testlib-jwe.h"
 #include "exchange/exchange.h"
@@ -333,13 +334,14 @@ missend (struct connection *c, enum fault fault)
   }
 }
 
-/* Faults that never come to an end. */
+/* Faults that never come to an end, or late. */
 static bool
 misbehave_forever (struct connection *c, enum fault fault)
 {
   static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: "
     "application/jwk+json\r\n";
   char spaces[4097];
+  size_t i;
 
   memset (spaces, ' ', sizeof spaces - 1);
   spaces[sizeof spaces - 1] = '\0';
@@ -356,6 +358,13 @@ misbehave_forever (struct connection *c, enum fault fault)
     send_text (c, head);
     send_text (c, "Transfer-Encoding: chunked\r\n\r\n");
     flood (c, "10\r\n                \r\n");
+    break;
+  case FAULT_ONE_MORE:
+    send_text (c, head);
+    send_text (c, "Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n");
+    for (i = 0; i < BOUND_REPLY_BODY / 16; ++i)
+      send_text (c, "10\r\n                \r\n");
+    send_text (c, "0\r\n\r\n");
     break;
   case FAULT_ENDLESS_HEADERS:
     send_text (c, head);

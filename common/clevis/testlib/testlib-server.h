@@ -43,6 +43,7 @@ enum fault {
   FAULT_LENGTH_BAD,        /* a Content-Length that is no number */
   FAULT_HUGE,              /* a Content-Length of 1 TiB, and so it goes on */
   FAULT_ENDLESS_BODY,      /* chunks without end */
+  FAULT_ONE_MORE,          /* in chunks, one byte more than the limit */
   FAULT_ENDLESS_HEADERS,
   FAULT_LONG_HEADER,       /* one header without end */
   FAULT_1XX_FLOOD,         /* 102 Processing, over and over */
