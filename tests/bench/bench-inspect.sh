@@ -43,8 +43,11 @@ alike ()
 }
 in_turn ours theirs alike document
 
-jq -e '.operating_systems[0].hostname == "part-lvm.example.com"' document.out \
+jq -e '.operating_systems[0].hostname == "part-lvm.example.com" and
+       .devices[0].state == "opened" and .reason == "--inspect"' document.out \
   >/dev/null || fail 'the guest was not inspected'
+grep -q 'Hostname: *part-lvm\.example\.com' alike.out ||
+  fail 'the guest was not inspected without a network'
 [ "$(sha256sum < part-lvm.img)" = "$before" ] || fail 'the disk has changed'
 
 echo '## Inspection, with and without encryption'
@@ -55,6 +58,8 @@ row 'virt-nbde-unlock --inspect, with an appliance like that of guestfish' alike
 row 'guestfish -i, the same guest unencrypted' theirs 2 s
 target 'bound guest / unencrypted guest' \
   "$(median ours) / $(median theirs)" 'at most' 1.15 2
+target 'the same, with an appliance like that of guestfish' \
+  "$(median alike) / $(median theirs)" 'at most' 1.15 2
 plot_data processes 'guestfish -i, unencrypted' \
   "$(median theirs)" "$(lowest theirs)" "$(highest theirs)"
 plot_data processes 'virt-nbde-unlock' \
