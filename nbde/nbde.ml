@@ -44,15 +44,15 @@ let depth (c : Cmdline.t) =
   if c.inspect || c.mount <> None || c.output_keys <> None || c.run <> None
   then
     (* The quick header is for an overlay. *)
-    Unlock.Open { quick = c.quick_open && not c.appliance.writable;
+    Plan.Open { quick = c.quick_open && not c.appliance.writable;
                   all = c.inspect || c.mount <> None }
-  else if c.check then Unlock.Recover
-  else Unlock.Look
+  else if c.check then Plan.Recover
+  else Plan.Look
 
 let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; place; _ } = c.guest in
   List.iter (fun (_, file) -> Drives.check_file file) headers;
-  { Unlock.depth = depth c; policy; place;
+  { Plan.depth = depth c; policy; place;
     headers = Headers.make ~detached:headers;
     given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
@@ -125,13 +125,19 @@ let print_failures findings =
   List.iter (Messages.info "%s") (Report.unbound findings);
   errors
 
-let inspect (c : Cmdline.t) g (found : Json_document.t) =
-  let inspection =
-    if c.inspect then
-      Some (Inspect.gather g found.findings (wanted c)
-              ~partial:(Report.exit_status found.findings <> 0))
-    else None in
-  (), { found with inspection }
+(* Where devices were looked for, and how. *)
+type view = {
+  g : Guestfs.guestfs option;   (* the appliance, if there is one *)
+  reason : string option;       (* why *)
+  find : unit -> Types.findings;
+}
+
+let inspect (c : Cmdline.t) { g; _ } (found : Json_document.t) =
+  let gather g =
+    Inspect.gather g found.findings (wanted c)
+      ~partial:(Report.exit_status found.findings <> 0) in
+  (), { found with inspection = if c.inspect then Option.map gather g
+                                else None }
 
 let write_keys (c : Cmdline.t) (found : Json_document.t) =
   Option.iter (fun target ->
@@ -156,19 +162,16 @@ let mount session g found =
     true, found)
 
 (* All that asks, opens and prints. *)
-let work (c : Cmdline.t) (plan : Unlock.plan) g =
-  let finally () =
-    Given_keys.release_held plan.given_keys;
-    Headers.release plan.headers in
-  Fun.protect ~finally (fun () ->
-    let findings = Unlock.run g plan in
+let work (c : Cmdline.t) (plan : Plan.t) view =
+  Fun.protect ~finally:(fun () -> Plan.release plan) (fun () ->
+    let findings = view.find () in
     check_locked_memory ();
     let found =
       { Json_document.actions = Cmdline.actions c; findings; preflight = None;
         inspection = None; requests = None; errors = [];
-        status = Report.exit_status findings } in
+        appliance = view.reason; status = Report.exit_status findings } in
     let asked, found = attempt found ~otherwise:[] (ask c plan.policy) in
-    let (), found = attempt found ~otherwise:() (inspect c g) in
+    let (), found = attempt found ~otherwise:() (inspect c view) in
     if c.output_format = Text then print_texts c found asked;
     let errors = print_failures findings in
     let found = { found with errors = found.errors @ errors } in
@@ -188,15 +191,16 @@ let report (c : Cmdline.t) (found : Json_document.t) =
   found.status
 
 (* Of the user and of servers; those of devices are released by then. *)
-let release ({ given_keys; policy; _ } : Unlock.plan) =
+let release ({ given_keys; policy; _ } : Plan.t) =
   Given_keys.release given_keys;
   Clevis.Policy.release policy
 
 (* The keys are wiped before the guest can be looked into. *)
-let serve (c : Cmdline.t) session plan g =
-  let found, _ = work c plan g in
+let serve (c : Cmdline.t) session plan view =
+  let found, _ = work c plan view in
   release plan;
   No_keys.from_now_on ();
+  let g = Option.get view.g in
   let mounted, found = mount session g found in
   let status = report c found in
   flush stdout;
@@ -211,7 +215,74 @@ let hand_over (c : Cmdline.t) (found, handover) =
   No_keys.from_now_on ();
   Option.fold ~none:status ~some:Handover.run handover
 
-(* Launch, and do what is to be done with the appliance. *)
+(* The first look of the host. *)
+let look_here (c : Cmdline.t) plan drives =
+  match c.looks, c.guest.place with
+  | Always, _ -> Error "--appliance=always"
+  | _, In_appliance -> Error "--exchange=appliance"
+  | (Auto | Never), On_host ->
+     Messages.message (f_"Searching for LUKS devices");
+     match Host.make drives with
+     | exception Drives.Unsure reason -> Error reason
+     | host ->
+        try Ok (host, Unlock.search host plan)
+        with e ->
+          Host.close host;
+          raise e
+
+let forbid reason =
+  Failure.error
+    ~hint:(s_"With --appliance=auto it is launched where it is needed.")
+    (f_"the appliance is needed, which --appliance=never forbids: %s") reason
+
+let finish_here plan (host, search) =
+  Fun.protect ~finally:(fun () -> Host.close host) (fun () ->
+    Unlock.on_host host plan search)
+
+let in_appliance (c : Cmdline.t) janitor ~lasting ~reason drives plan
+      ~foreseen known f =
+  (* Whatever is begun anew knows nothing. *)
+  let known = ref known in
+  let find g () =
+    let now = !known in
+    known := (fun () -> Unlock.nothing_known reason);
+    Unlock.in_appliance g plan (now ()) in
+  Messages.debug "the appliance is launched: %s" reason;
+  Appliance.with_launched ~janitor ~lasting { c.appliance with foreseen } drives
+    (fun g -> f plan { g = Some g; reason = Some reason; find = find g })
+
+(* The host goes on while the appliance is launched. *)
+let together c janitor ~lasting ~reason drives plan ((_, search) as looked) f =
+  let foreseen = Unlock.memory_foreseen plan search in
+  let others = Beside.start (fun () -> finish_here plan looked) in
+  let known () = Beside.result others ~step:Exchange ~from:Launch in
+  Fun.protect ~finally:(fun () -> Beside.stop others) (fun () ->
+    in_appliance c janitor ~lasting ~reason drives plan ~foreseen known f)
+
+(* The host first, and the appliance only if that is not enough. *)
+let one_by_one (c : Cmdline.t) janitor ~lasting drives plan looked f =
+  let known = finish_here plan looked in
+  match Unlock.doubt known with
+  | None ->
+     f plan { g = None; reason = None;
+              find = (fun () -> Unlock.findings plan known) }
+  | Some reason ->
+     if c.looks = Never then forbid reason;
+     in_appliance c janitor ~lasting ~reason drives plan
+       ~foreseen:(Unlock.memory_need plan known) (fun () -> known) f
+
+let look_and_open (c : Cmdline.t) janitor ~lasting drives plan f =
+  match look_here c plan drives, Cmdline.needs_appliance c with
+  | Error reason, _ ->
+     if c.looks = Never then forbid reason;
+     in_appliance c janitor ~lasting ~reason drives plan
+       ~foreseen:Appliance.unforeseen
+       (fun () -> Unlock.nothing_known reason) f
+  | Ok looked, Some reason ->
+     together c janitor ~lasting ~reason drives plan looked f
+  | Ok looked, None -> one_by_one c janitor ~lasting drives plan looked f
+
+(* Look, open, and do what is to be done with that. *)
 let unlock (c : Cmdline.t) janitor ~lasting f =
   Clevis.init ();
   let policy = Servers.policy c.servers in
@@ -220,12 +291,17 @@ let unlock (c : Cmdline.t) janitor ~lasting f =
     Option.iter Keyfile.check_target c.output_keys;
     Option.iter Handover.check_found c.run;
     let guest = Guest_options.guest c.guest c.disks in
-    Appliance.check_guest c.appliance guest;
+    let { Appliance.writable; _ } = c.appliance in
+    Drives.check ~writable guest;
     let plan = plan c policy in
-    Unlock.check_plan plan;
+    Plan.check_place plan;
     check_vault ();
-    Fun.protect ~finally:(fun () -> release plan) (fun () ->
-      Appliance.with_launched ~janitor ~lasting c.appliance guest (f plan)))
+    let finally () =
+      Plan.release plan;
+      release plan in
+    Fun.protect ~finally (fun () ->
+      let drives = Drives.find ~writable guest in
+      look_and_open c janitor ~lasting drives plan f))
 
 (* The janitor is there before the first key, and has none. *)
 let run (c : Cmdline.t) =

@@ -33,10 +33,12 @@ _virt_nbde_unlock ()
             words='allow_other allow_root default_permissions uid= gid= umask=' ;;
         --format)
             words='raw qcow2 vmdk vdi vhdx vpc' ;;
+        --appliance)
+            words='auto always never' ;;
         --exchange)
             words='host appliance' ;;
         --output-format)
-            words='text json' ;;
+            words='text json xml' ;;
         --blocksize)
             words='512 4096' ;;
         --output-keys-format)

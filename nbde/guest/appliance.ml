@@ -8,17 +8,22 @@ open Printf
 
 open Gettext
 
+type foreseen = {
+  all : bool;
+  need : Memory.need option;
+}
+
+let unforeseen = { all = false; need = None }
+
 type settings = {
   memsize : int option;
+  foreseen : foreseen;
   smp : int option;
   network : bool;
   writable : bool;
   verbose : bool;
   trace : bool;
 }
-
-let check_guest settings guest =
-  Drives.check ~writable:settings.writable guest
 
 (* A folder for temporary files, ours and those of the programs that libguestfs
  * starts: nobody else removes the disk of the appliance that qemu makes, if it
@@ -45,6 +50,22 @@ let extra_memsize = 1024
 
 let default_memsize (g : Guestfs.guestfs) = g#get_memsize () + extra_memsize
 
+let check_host_has need =
+  match Memory.missing need ~available:(Memory.available ()) with
+  | Some (message, hint) -> Failure.error ~hint "%s" message
+  | None -> ()
+
+let memsize (g : Guestfs.guestfs) { memsize; foreseen = { all; need }; _ } =
+  let enough = if all then g#get_memsize () else default_memsize g in
+  match memsize, need with
+  | Some memsize, _ -> memsize
+  | None, Some need when need.memsize > enough ->
+     check_host_has need;
+     Messages.message (f_"%s: starting with %d MiB") (Memory.reason need)
+       need.memsize;
+     need.memsize
+  | None, _ -> enough
+
 let configure (g : Guestfs.guestfs) settings =
   g#set_identifier Package.name;
   g#set_program Package.name;
@@ -57,10 +78,7 @@ let configure (g : Guestfs.guestfs) settings =
   g#set_network settings.network;
   (* What is written to an overlay need not reach it. *)
   g#set_autosync settings.writable;
-  let memsize =
-    match settings.memsize with
-    | Some memsize -> memsize
-    | None -> default_memsize g in
+  let memsize = memsize g settings in
   g#set_memsize memsize;
   Option.iter g#set_smp settings.smp;
   Progress.attach g;
@@ -135,8 +153,9 @@ let shutdown (g : Guestfs.guestfs) =
                              (Signals.number signal)))
 
 exception Too_small of Memory.need
+exception Other_device of string
 
-let launched ~janitor ~lasting settings guest f =
+let launched ~janitor ~lasting settings drives f =
   Signals.spare_children false;
   let g =
     try new Guestfs.guestfs ()
@@ -164,15 +183,15 @@ let launched ~janitor ~lasting settings guest f =
       (* A mount outlives ^C and the end of the terminal, and so must qemu. *)
       g#set_pgroup lasting;
       configure g settings;
-      Drives.add g ~folder ~writable:settings.writable guest;
+      Drives.add g ~folder ~writable:settings.writable drives;
       Signals.check ();
       launch g folder;
       qemu := child g);
     List.iter (Janitor.remove janitor) (socket_folders ());
     f g)
 
-let rec with_launched ~janitor ~lasting settings guest f =
-  try launched ~janitor ~lasting settings guest f
+let rec with_launched ~janitor ~lasting settings drives f =
+  try launched ~janitor ~lasting settings drives f
   with
   | Kvm_fails ->
      Messages.warning
@@ -180,12 +199,16 @@ let rec with_launched ~janitor ~lasting settings guest f =
            appliance is emulated, which is slower") Kvm.device;
      Messages.debug "to do so at once, set %s=%s" Kvm.variable Kvm.emulate;
      Process.with_variable Kvm.variable Kvm.emulate (fun () ->
-       with_launched ~janitor ~lasting settings guest f)
+       with_launched ~janitor ~lasting settings drives f)
   | Too_small need ->
-     (match Memory.missing need ~available:(Memory.available ()) with
-      | Some (message, hint) -> Failure.error ~hint "%s" message
-      | None -> ());
+     check_host_has need;
      Messages.message (f_"%s: starting again with %d MiB") (Memory.reason need)
        need.memsize;
      with_launched ~janitor ~lasting
-       { settings with memsize = Some need.memsize } guest f
+       { settings with memsize = Some need.memsize } drives f
+  | Other_device device ->
+     Messages.warning
+       (f_"%s is another device in the appliance than it was on the host: \
+           starting again, to look there only") device;
+     with_launched ~janitor ~lasting { settings with foreseen = unforeseen }
+       drives f

@@ -60,12 +60,17 @@ let mapped opened =
   let names = List.map (fun name -> "/dev/mapper/" ^ name) opened in
   all Mapped (List.sort compare names)
 
+let has_lvm (g : Guestfs.guestfs) = g#feature_available [| "lvm2" |]
+
 (* Physical volumes that are there since something was opened are not known to
  * LVM yet.
  *)
-let logical_volumes (g : Guestfs.guestfs) ~rescan =
-  if g#feature_available [| "lvm2" |] then (
-    if rescan then Timing.step Rescan (fun () -> g#lvm_scan true);
+let rescan g =
+  if has_lvm g then Timing.step Rescan (fun () -> g#lvm_scan true)
+
+let logical_volumes (g : Guestfs.guestfs) ~rescan:wanted =
+  if has_lvm g then (
+    if wanted then rescan g;
     all Logical_volume (Array.to_list (g#lvs ()))
   )
   else []

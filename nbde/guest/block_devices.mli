@@ -21,3 +21,6 @@ val mapped : string list -> (Types.kind * string) list
 val logical_volumes :
   Guestfs.guestfs -> rescan:bool -> (Types.kind * string) list
 (** [rescan]: physical volumes may have come since LVM looked. *)
+
+val rescan : Guestfs.guestfs -> unit
+(** Have LVM look for physical volumes that have come. *)

@@ -163,16 +163,50 @@ let by_libvirt (g : Guestfs.guestfs) =
 
 let reader g = if by_libvirt g then Overlay.Libvirt else Overlay.Qemu
 
-let add_disk g ~folder ~writable i disk =
+(* Disks that were looked at: what is to be opened is decided. *)
+
+type image =
+  | Local of Chain.t
+  | Server of Overlay.remote
+
+type drive = { disk : disk; image : image }
+
+type t = {
+  drives : drive list;
+  settings : (string * string) list;
+  within : string -> string;    (* their errors, in the words of the user *)
+}
+
+let look_at disk =
+  match disk.source with
+  | File file -> { disk; image = Local (chain_of ?format:(format_of disk) file) }
+  | Remote _ -> { disk; image = Server (remote_of disk) }
+
+let say_sandbox () =
+  if not (Sandbox.file_rules ()) then
+    Messages.debug "this kernel has no Landlock: qemu-img is not kept from \
+                    other files"
+
+let find ~writable guest =
+  say_sandbox ();
+  match guest with
+  | Disks disks ->
+     { drives = List.map look_at disks; settings = []; within = Fun.id }
+  | Domain domain ->
+     let { Domain.disks; settings } = Domain.find ~writable domain in
+     let within = Domain.in_domain domain in
+     Failure.within within (fun () ->
+       List.iter (check_disk ~writable) disks;
+       { drives = List.map look_at disks; settings; within })
+
+let add_drive g ~folder ~writable i { disk; image } =
   let place =
     { Overlay.folder; name = sprintf "disk%d" i; reader = reader g } in
-  match disk.source with
-  | File file ->
-     let chain = chain_of ?format:(format_of disk) file in
+  match image with
+  | Local chain ->
      if writable then add_itself g disk chain.top.format
      else add_overlay g disk (Overlay.over_chain place chain)
-  | Remote _ ->
-     let remote = remote_of disk in
+  | Server remote ->
      let format = Overlay.format_of_remote place remote in
      say_format remote.title ~found_out:(remote.format = None) format;
      if writable then add_itself g disk format
@@ -180,21 +214,46 @@ let add_disk g ~folder ~writable i disk =
        add_overlay g disk
          (Overlay.over_remote place remote ~format)
 
-let add_disks g ~folder ~writable disks =
-  List.iteri (add_disk g ~folder ~writable) disks
+let add (g : Guestfs.guestfs) ~folder ~writable { drives; settings; within } =
+  List.iter (fun (name, value) -> g#set_backend_setting name value) settings;
+  Failure.within within (fun () ->
+    List.iteri (add_drive g ~folder ~writable) drives)
 
-let say_sandbox () =
-  if not (Sandbox.file_rules ()) then
-    Messages.debug "this kernel has no Landlock: qemu-img is not kept from \
-                    other files"
+(* Without the appliance. *)
 
-let add (g : Guestfs.guestfs) ~folder ~writable guest =
-  say_sandbox ();
-  match guest with
-  | Disks disks -> add_disks g ~folder ~writable disks
-  | Domain domain ->
-     let { Domain.disks; settings } = Domain.find ~writable domain in
-     List.iter (fun (name, value) -> g#set_backend_setting name value) settings;
-     Failure.within (Domain.in_domain domain) (fun () ->
-       List.iter (check_disk ~writable) disks;
-       add_disks g ~folder ~writable disks)
+type reading = { reader : Reader.t; sector_size : int }
+
+exception Unsure of string
+
+let default_sector_size = 512
+
+let open_reader { disk; image } =
+  match image, disk.source with
+  | Local chain, _ -> Reader.open_chain chain
+  | Server { format = Some Raw; title; _ },
+    Remote { protocol = "nbd"; server; path; _ } ->
+     Reader.open_nbd ~server ~export:path ~title ()
+  | Server { title; _ }, _ ->
+     raise (Unsure (sprintf (f_"%s: only the appliance reads it") title))
+
+let open_drive drive =
+  match open_reader drive with
+  | reader ->
+     { reader;
+       sector_size =
+         Option.value drive.disk.blocksize ~default:default_sector_size }
+  | exception Reader.Unsafe reason -> raise (Unsure reason)
+  | exception Failure.Error { message; _ } -> raise (Unsure message)
+
+let close readings = List.iter (fun { reader; _ } -> Reader.close reader) readings
+
+let open_here { drives; _ } =
+  let rec loop opened = function
+    | [] -> List.rev opened
+    | drive :: rest ->
+       match open_drive drive with
+       | reading -> loop (reading :: opened) rest
+       | exception e ->
+          close opened;
+          raise e in
+  loop [] drives

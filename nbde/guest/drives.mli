@@ -2,7 +2,7 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *)
 
-(** Give libguestfs the disks of a guest.
+(** The disks of a guest: what is opened, and given to libguestfs.
 
     libguestfs tells qemu no format for what a guest sees of a read-only disk, so
     that qemu looks at the guest's bytes to find one, and follows what they say.
@@ -21,7 +21,27 @@ val check_file : ?writable:bool -> string -> unit
 (** Is it a file or block device that can be read (and written), and not empty?
     Raises {!Failure.Error}. *)
 
-val add :
-  Guestfs.guestfs -> folder:string -> writable:bool -> Types.guest -> unit
-(** Overlays are made in the folder.  Raises {!Failure.Error} if a disk cannot be
-    read or refers to something that is not followed. *)
+type t
+(** Disks whose files and formats are decided. *)
+
+val find : writable:bool -> Types.guest -> t
+(** Look at the disks, once: at their first bytes, what they refer to, and what
+    libvirt says of a domain.  Raises {!Failure.Error} if a disk cannot be read or
+    refers to something that is not followed. *)
+
+val add : Guestfs.guestfs -> folder:string -> writable:bool -> t -> unit
+(** Overlays are made in the folder.  Raises {!Failure.Error}. *)
+
+(** A disk that is read without the appliance. *)
+type reading = {
+  reader : Reader.t;
+  sector_size : int;            (** bytes *)
+}
+
+exception Unsure of string
+(** Here that cannot be known, or not safely: why.  The appliance can. *)
+
+val open_here : t -> reading list
+(** In order; {!close} closes them.  Raises {!Unsure}, {!Signals.Interrupted}. *)
+
+val close : reading list -> unit

@@ -11,14 +11,35 @@ type found =
   | Luks of device
   | Refused of refused
   | Physical_volume
+  | Bad_place of string
   | Other
 
 type t = {
   detached : (string * string) list;
   mutable loaded : Clevis.Luks.t list;
+  mutable bytes : int;          (* of them *)
 }
 
-let make ~detached = { detached; loaded = [] }
+let make ~detached = { detached; loaded = []; bytes = 0 }
+
+(* What the vault can hold; no guest has a tenth of it.  A disk may have as many
+ * partitions as it likes, all of them the same large header.
+ *)
+let most_headers = 200
+let most_bytes = 256 * 1024 * 1024
+
+exception Too_many of string
+
+let check_number t =
+  if List.length t.loaded > most_headers then
+    raise (Too_many (Printf.sprintf (f_"this is more than %d LUKS headers")
+                       most_headers))
+
+let check_room t =
+  if t.bytes > most_bytes then
+    raise (Too_many (Printf.sprintf (f_"this is more than %s of LUKS headers")
+                       (Humansize.bytes (Int64.of_int most_bytes))))
+
 let detached { detached; _ } = detached
 
 let release t =
@@ -29,15 +50,30 @@ let release t =
 let load t ~device ~size fetch =
   let luks = Clevis.Luks.create ~device ~size in
   t.loaded <- luks :: t.loaded;
+  let forget () =
+    Clevis.Luks.release luks;
+    t.loaded <- List.tl t.loaded in
   let rec loop () =
     match Clevis.Luks.next luks with
     | Not_luks -> None
-    | Ready -> Some (luks, Clevis.Luks.info luks)
+    | Ready ->
+       check_number t;
+       Some (luks, Clevis.Luks.info luks)
     | Need { offset; length } ->
+       check_room t;
        Messages.debug "%s: reading %d bytes at %Ld" device length offset;
-       Clevis.Luks.supply luks ~offset (fetch offset length);
+       let bytes = fetch offset length in
+       t.bytes <- t.bytes + String.length bytes;
+       Clevis.Luks.supply luks ~offset bytes;
        loop () in
-  loop ()
+  match loop () with
+  | Some _ as found -> found
+  | None ->
+     forget ();
+     None
+  | exception e ->
+     forget ();
+     raise e
 
 (* Fewer bytes than wanted where the file ends. *)
 let read_at fd offset length =
@@ -50,8 +86,21 @@ let read_at fd offset length =
   let filled = if length = 0 then 0 else loop 0 in
   Bytes.sub_string buf 0 filled
 
+(* How block devices are read. *)
+
+type reads = {
+  size : string -> int64;
+  read : string -> offset:int64 -> length:int -> string;
+  first : int;
+  little : int;
+  ahead : int;
+  describe : string -> string;
+}
+
+exception Unreadable of string
+
 (* A detached header, which is a file of this host. *)
-let read_detached (g : Guestfs.guestfs) t (kind, name) file =
+let read_detached reads t (kind, name) file =
   let fail reason =
     Failure.error (f_"header of %s: %s: %s") name file reason in
   try
@@ -60,28 +109,20 @@ let read_detached (g : Guestfs.guestfs) t (kind, name) file =
       let size = Unix.LargeFile.lseek fd 0L Unix.SEEK_END in
       match load t ~device:name ~size (read_at fd) with
       | Some (luks, info) ->
-         { name; kind; size = g#blockdev_getsize64 name; luks; info;
+         { name; kind; size = reads.size name; luks; info;
            detached = Some file }
       | None -> fail (s_"is not a LUKS header"))
   with Unix.Unix_error (code, _, _) -> fail (Unix.error_message code)
 
-(* Before a call of the appliance reads from a device it runs a process that
- * waits for udev, which takes longer than the reading.  So more is read than
- * is asked for: at first what has the metadata of nearly every LUKS device and
- * its keyslots 0 and 1, of which the latter is usually the bound one.
+(* Where the first read meets a damaged place, the header before it may be
+ * whole.
  *)
-let first_read = 576 * 1024
-let read_ahead = 1024 * 1024
-
-(* Where that meets a damaged place, the header before it may be whole. *)
-let read_little = 16 * 1024
-
-let read_first (g : Guestfs.guestfs) name =
-  try g#pread_device name first_read 0L
-  with Guestfs.Error _ -> g#pread_device name read_little 0L
+let read_first { read; first; little; _ } name =
+  try read name ~offset:0L ~length:first
+  with Unreadable _ when little < first -> read name ~offset:0L ~length:little
 
 (* What was read last is kept. *)
-let reader (g : Guestfs.guestfs) name first =
+let reader { read; ahead; _ } name first =
   let start = ref 0L and data = ref first in
   fun offset length ->
     let skip = Int64.sub offset !start in
@@ -90,7 +131,7 @@ let reader (g : Guestfs.guestfs) name first =
       String.sub !data (Int64.to_int skip) length
     else (
       start := offset;
-      data := g#pread_device name (max length read_ahead) offset;
+      data := read name ~offset ~length:(max length ahead);
       String.sub !data 0 (min length (String.length !data))
     )
 
@@ -126,10 +167,10 @@ let contents first =
  *)
 let filesystem_words = ["filesystem"; "Filesystem"; "XFS"; "swap"; "LVM2"]
 
-let is_left_over (g : Guestfs.guestfs) name first =
+let is_left_over reads name first =
   not (begins_with_luks first)
   && (
-    let contents = g#file name in
+    let contents = reads.describe name in
     let words = String.split_on_char ' ' contents in
     let is_known = List.exists (fun w -> List.mem w filesystem_words) words in
     if is_known then
@@ -141,43 +182,47 @@ let is_left_over (g : Guestfs.guestfs) name first =
 (* A device that was formatted anew may keep a secondary LUKS2 header, whose
  * place the new contents has not reached yet: it is not looked for.
  *)
-let read_attached (g : Guestfs.guestfs) t (kind, name) =
-  let first = read_first g name in
+let read_attached reads t (kind, name) =
+  let first = read_first reads name in
   match if begins_with_luks first then None else contents first with
   | Some contents ->
      Messages.debug "%s: is %s" name contents;
      if contents = lvm_label then Physical_volume else Other
   | None ->
-     let size = g#blockdev_getsize64 name in
-     match load t ~device:name ~size (reader g name first) with
+     let size = reads.size name in
+     match load t ~device:name ~size (reader reads name first) with
      | None -> Other
-     | Some _ when is_left_over g name first -> Other
+     | Some _ when is_left_over reads name first -> Other
      | Some (luks, info) ->
         Luks { name; kind; size; luks; info; detached = None }
-     | exception Clevis.Error _ when is_left_over g name first -> Other
+     | exception Clevis.Error _ when is_left_over reads name first -> Other
 
-let read_either g t device =
+let read_either reads t device =
   match List.assoc_opt (snd device) t.detached with
-  | Some file -> Luks (read_detached g t device file)
-  | None -> read_attached g t device
+  | Some file -> Luks (read_detached reads t device file)
+  | None -> read_attached reads t device
 
-let read (g : Guestfs.guestfs) t (kind, name) =
+let limit name reason =
+  { Clevis.code = Limit; message = reason; line = name ^ ": " ^ reason;
+    hint = Some (s_"Give fewer disks at once.");
+    device = Some name; token = None; keyslot = None; pin = None; url = None;
+    mapped = None; address = None; http_status = None }
+
+let read reads t (kind, name) =
   Signals.check ();
   match
-    Timing.step Header (fun () -> read_either g t (kind, name))
+    Timing.step Header (fun () -> read_either reads t (kind, name))
   with
-  | Luks device as found ->
-     let note note = Messages.warning "%s: %s" name note in
-     Option.iter note device.info.note;
-     found
-  | (Refused _ | Physical_volume | Other) as found -> found
-  | exception Clevis.Error error ->
+  | found -> found
+  | exception Clevis.Error error -> Refused { name; kind; error }
+  | exception Too_many reason ->
+     Refused { name; kind; error = limit name reason }
+  | exception Unreadable reason -> Bad_place reason
+
+let say name = function
+  | Luks { info = { note; _ }; _ } ->
+     Option.iter (Messages.warning "%s: %s" name) note
+  | Refused { error; _ } ->
      Messages.warning "%s" error.line;
-     Option.iter (Messages.hint "%s") error.hint;
-     Refused { name; kind; error }
-  | exception Guestfs.Error message ->
-     (* Is it the device or the appliance? *)
-     g#ping_daemon ();
-     Messages.warning (f_"%s: cannot be read: %s") name
-       (Guestfs_error.line message);
-     Other
+     Option.iter (Messages.hint "%s") error.hint
+  | Physical_volume | Bad_place _ | Other -> ()

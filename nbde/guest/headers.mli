@@ -23,10 +23,28 @@ type found =
   | Luks of Types.device
   | Refused of Types.refused    (** LUKS, by a header that cannot be used *)
   | Physical_volume             (** of LVM *)
+  | Bad_place of string         (** it cannot be read: why *)
   | Other
 
-val read : Guestfs.guestfs -> t -> Types.kind * string -> found
-(** Look at a device.  A header that is damaged or refused, or a device that
-    cannot be read, is a warning.  Raises [Guestfs.Error] if the appliance does
-    not answer any more, {!Failure.Error} if there is no header in the file that
-    is to have it. *)
+(** How block devices, which have names, are read: in the appliance, or on this
+    host. *)
+type reads = {
+  size : string -> int64;       (** bytes of a device *)
+  read : string -> offset:int64 -> length:int -> string;
+      (** fewer bytes where the device ends; raises {!Unreadable} *)
+  first : int;                  (** bytes to begin with *)
+  little : int;                 (** the same, if these cannot be read *)
+  ahead : int;                  (** bytes to read at least, later on *)
+  describe : string -> string;  (** as file(1) does *)
+}
+
+exception Unreadable of string
+(** The device cannot be read; others may. *)
+
+val read : reads -> t -> Types.kind * string -> found
+(** Look at a device.  Raises {!Failure.Error} if there is no header in the file
+    that is to have it, and what the [reads] raise but {!Unreadable}. *)
+
+val say : string -> found -> unit
+(** Warn about what the user should know of a device: a header that is damaged or
+    refused. *)

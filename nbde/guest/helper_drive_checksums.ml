@@ -26,7 +26,8 @@ let run format names =
   Fun.protect ~finally (fun () ->
     g#set_tmpdir (Some folder);
     Drives.add g ~folder ~writable:false
-      (Types.Disks (List.map (disk format) names));
+      (Drives.find ~writable:false
+         (Types.Disks (List.map (disk format) names)));
     g#launch ();
     Array.iter2 (print g) (g#list_devices ()) (Array.of_list names))
 

@@ -9,19 +9,29 @@
     │  options/ Cmdline        one record of the settings of all stages
     ▼
    guest
-    │  guest/   Appliance      launches; Drives adds the disks
+    │  guest/   Drives         which files and servers the disks are
     ▼
-   Guestfs.guestfs
-    │  guest/   Discover       Block_devices, and their Headers ◀─┐
-    ▼                                                             │ again,
-   device list, refused list                                      │ after
-    │  unlock/  Unlock         asks (Clevis.Exchange, by the      │ something
-    │                          policy of Servers), and opens;     │ was opened
-    │                          Given_keys for what has no binding │
-    ▼                                                             │
-   outcome list ──────────────────────────────────────────────────┘
+   disks
+    │  guest/   Host           reads them: Layout, and the vault for
+    ▼                          what is inside of LUKS
+   block devices
+    │  guest/   Discover       which of them are LUKS: Headers    ◀─┐
+    ▼                                                               │ again,
+   device list, refused list                                        │ after
+    │  unlock/  Unlock.on_host asks (Clevis.Exchange, by the        │ something
+    │                          policy of Servers), and decrypts     │ was opened
+    ▼                                                               │
+   outcome list ────────────────────────────────────────────────────┘
     │
     ▼
+   Unlock.known: the outcomes, or doubt
+    │  only if there is doubt, or what is asked for needs it:
+    │  guest/   Appliance      launches; Drives adds the disks
+    │  unlock/  Unlock.in_appliance
+    │                          Opening opens what was recovered,
+    │                          with Given_keys what has no binding;
+    │                          Block_devices and Discover search for
+    ▼                          what is not known, as above
    findings
     ├──▶ unlock/ Preflight     --preflight
     │            Export        --export-requests

@@ -138,9 +138,19 @@ let expand kind block =
       let* found = read_first (Partition.block block partition) in
       return (Partition, found)) partitions
 
+(* Each may have MiBs of metadata. *)
+let most_volumes = 32
+
+(* [before]: those that have been read; then the first bytes of others. *)
+let check_volumes ?(before = 0) firsts =
+  let n = List.length (List.filter Lvm_label.has_label firsts) in
+  if before + n > most_volumes then
+    Failure.error (f_"more than %d physical volumes of LVM") most_volumes
+
 let look_at_all kind blocks =
   let* expanded, doubts = try_each (expand kind) blocks in
   let found = List.concat expanded in
+  check_volumes (List.map (fun (_, (_, first)) -> first) found);
   if List.length found > most_devices then
     Failure.error (f_"more than %d partitions") most_devices;
   let look_at (kind, found) =
@@ -228,10 +238,23 @@ let disk_block i { size; sector_size } =
      let size = Int64.to_int size in
      Left (Block.whole (Disk i) ~name ~size ~sector_size)
 
+(* A volume group named "mapper" has its volumes where open devices are. *)
+let twins looked =
+  let names = List.map (fun { device; _ } -> device.block.Block.name) looked in
+  let rec loop = function
+    | a :: (b :: _ as rest) when a = b ->
+       { where = a; reason = s_"there are two devices of this name" }
+       :: loop rest
+    | _ :: rest -> loop rest
+    | [] -> [] in
+  loop (List.sort compare names)
+
 let complete hardware doubts opened =
   let* logical, later =
     logical_volumes (hardware @ List.map fst opened) in
-  let later = List.filter_map snd opened @ later in
+  let later =
+    List.filter_map snd opened @ later
+    @ twins (hardware @ logical @ List.map fst opened) in
   return { hardware; opened = List.map fst opened; logical; doubts; later }
 
 let scan disks =
@@ -243,7 +266,7 @@ let scan disks =
   complete (in_order (looked @ on_arrays)) (odd @ doubts @ about_arrays) []
 
 (* Open devices have no partitions. *)
-let look_at_opened { name; size } =
+let look_at_opened ~before { name; size } =
   if size < 0L || size >= Int64.of_int Field.far then
     Failure.error (f_"%s: has an impossible size") name;
   let block =
@@ -252,6 +275,7 @@ let look_at_opened { name; size } =
   let* found =
     try_ block (fun () ->
       let* found = read_first block in
+      check_volumes ~before [snd found];
       let* looked = look Mapped found in
       if looked.member <> None then
         Unknown.because (f_"an MD array in a LUKS device");
@@ -262,5 +286,13 @@ let look_at_opened { name; size } =
 
 let with_opened { hardware; doubts; _ } opened =
   let by_name (a : opened) (b : opened) = compare a.name b.name in
-  let* looked = map_list look_at_opened (List.sort by_name opened) in
+  let volumes = List.filter (fun { label; _ } -> label <> None) in
+  let rec look_at_each looked = function
+    | [] -> return (List.rev looked)
+    | opened :: rest ->
+       let before =
+         List.length (volumes hardware @ volumes (List.map fst looked)) in
+       let* found = look_at_opened ~before opened in
+       look_at_each (found :: looked) rest in
+  let* looked = look_at_each [] (List.sort by_name opened) in
   complete hardware doubts looked

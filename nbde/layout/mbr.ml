@@ -53,9 +53,10 @@ let make block number { start; sectors; _ } =
   Partition.make block ~number ~start:(start * 512) ~length:(sectors * 512)
 
 (* Each link of the chain is a table with a partition and the next link.  The
-   kernel follows a chain that bites its tail until it has no numbers left:
-   nobody makes such a one in earnest. *)
-let most_links = Partition.most
+   kernel gives up after so many without a partition.  It follows a chain that
+   bites its tail until it has no numbers left: nobody makes such a one in
+   earnest. *)
+let most_empty = 100
 
 (* What the kernel takes for a partition.  The third and fourth entry often hold
    junk, so they are looked at more closely. *)
@@ -67,8 +68,8 @@ let is_logical ~first ~link i entry =
           && start >= first.start
           && start + entry.sectors <= first.start + first.sectors))
 
-let rec chain (block : Block.t) ~first ~link (links, number) =
-  if links > most_links then
+let rec chain (block : Block.t) ~first ~link (empty, number) =
+  if empty >= most_empty then
     Unknown.because (f_"a chain of logical partitions without end");
   if link.start * 512 >= block.size then return []
   else
@@ -87,7 +88,8 @@ let rec chain (block : Block.t) ~first ~link (links, number) =
       | None -> return named
       | Some e ->
          let link = { e with start = first.start + e.start } in
-         let* rest = chain block ~first ~link (links + 1, number) in
+         let empty = if here = [] then empty + 1 else 0 in
+         let* rest = chain block ~first ~link (empty, number) in
          return (named @ rest)
 
 (* An extended partition is a device of one or two sectors, for boot loaders. *)

@@ -205,6 +205,63 @@ let test_opened () =
      "/dev/mapper/luks-1 mapped 4194304 pv luks-1:0+4194304"]
     (Step.run ~read (Layout.with_opened closed opened))
 
+(* A volume group named "mapper" has its volumes where open devices are. *)
+let test_mapper () =
+  let text =
+    group ~name:"mapper" ~pvs:["pv0"]
+      [lv "luks-1" [{ pv = "pv0"; from = 0; count = 1 }]] in
+  let disk = pv "pv0" text and inside = Trial.disk size in
+  let read source offset length =
+    let { Trial.bytes; _ } =
+      if source = Block.Disk 0 then disk else inside in
+    Bytes.sub_string bytes offset length in
+  let closed = Trial.scan [disk] in
+  let volume = "/dev/mapper/luks-1 volume 65536 other sda:1048576+65536"
+  and opened name = sprintf "/dev/mapper/%s mapped 4194304 other %s:0+4194304"
+                      name name in
+  let scan name =
+    Step.run ~read
+      (Layout.with_opened closed
+         [{ Layout.name = "/dev/mapper/" ^ name; size = 4194304L }]) in
+  Trial.check "another name" [whole 'a'; volume; opened "luks-2"]
+    (scan "luks-2");
+  Trial.check "the name of a volume"
+    [whole 'a'; volume; opened "luks-1";
+     "? /dev/mapper/luks-1: there are two devices of this name"]
+    (scan "luks-1")
+
+(* Each may have texts of 4 MiB: where there are too many, no text is read. *)
+let test_many_volumes () =
+  let disk = pv "pv0" (group ~pvs:["pv0"] []) in
+  let texts = ref 0 in
+  let read _ offset length =
+    if offset = area_at then incr texts;
+    Bytes.sub_string disk.bytes offset length in
+  let scan n =
+    texts := 0;
+    Step.run ~read
+      (Layout.scan
+         (List.init n (fun _ ->
+            { Layout.size = Int64.of_int size; sector_size = 512 }))) in
+  (* They have the same UUID, which is another matter. *)
+  ignore (scan 32);
+  Testing.number "the texts of 32 volumes" 32 !texts;
+  Testing.fails "33 volumes" (fun () -> scan 33);
+  Testing.number "no text of 33 volumes" 0 !texts;
+  (* In LUKS devices *)
+  let closed = scan 20 in
+  let with_opened n =
+    texts := 0;
+    Step.run ~read
+      (Layout.with_opened closed
+         (List.init n (fun i ->
+            { Layout.name = sprintf "/dev/mapper/luks-%d" i;
+              size = Int64.of_int size }))) in
+  ignore (with_opened 12);
+  Testing.number "the texts of 12 more" 12 !texts;
+  Testing.fails "13 more" (fun () -> with_opened 13);
+  Testing.number "at most 12 texts of them" 12 !texts
+
 (* On an array of two disks. *)
 let test_on_array () =
   let inner = pv "pv0" (group ~pvs:["pv0"]
@@ -448,6 +505,8 @@ let () =
   test_pvck ();
   test_unknown ();
   test_opened ();
+  test_mapper ();
+  test_many_volumes ();
   test_on_array ();
   if Unix.geteuid () = 0 && Sys.file_exists "/dev/loop-control" then
     (test_lvm_itself (); test_mutants_with_lvm ())

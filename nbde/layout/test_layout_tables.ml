@@ -167,6 +167,19 @@ let test_hostile () =
   let empty = mbr [extended] in
   set_entries empty ~at:(512 * 100) [{ extended with start = 0 }];
   Trial.is_unknown "one without partitions" "without end" [empty];
+  (* The kernel gives up after 100 links without a partition. *)
+  let links n =
+    let disk = mbr [extended] in
+    for i = 0 to n - 1 do
+      set_entries disk ~at:(512 * (100 + i)) [{ extended with start = i + 1 }]
+    done;
+    set_entries disk ~at:(512 * (100 + n)) [linux 200 8];
+    disk in
+  Trial.is_unknown "150 links without a partition" "without end" [links 150];
+  Trial.is_unknown "100 of them" "without end" [links 100];
+  finds "99 of them"
+    ["/dev/sda1 51200+1024"; sprintf "/dev/sda5 %d+4096" (512 * (199 + 200))]
+    (links 99);
   List.iter (fun (kind, name) ->
     Trial.is_unknown name name [mbr [{ (linux 1 1) with kind }]])
     [0x42, "LDM"; 0x63, "UnixWare"; 0x81, "Minix"; 0xa5, "FreeBSD";

@@ -14,6 +14,11 @@ type output_format =
   | Json
   | Xml
 
+type looks =
+  | Auto
+  | Always
+  | Never
+
 type t = {
   disks : Types.disk list;
   guest : Guest_options.t;
@@ -29,6 +34,7 @@ type t = {
   output_keys : Keyfile.target option;
   run : string list option;
   appliance : Appliance.settings;
+  looks : looks;
   quick_open : bool;
   servers : Servers.settings;
   quiet : bool;
@@ -72,12 +78,14 @@ let initial = {
     run = None;
     appliance = {
       memsize = None;
+      foreseen = Appliance.unforeseen;
       smp = None;
       network = true;
       writable = false;
       verbose = false;
       trace = false;
     };
+    looks = Auto;
     quick_open = true;
     servers = Servers.default;
     quiet = false;
@@ -136,6 +144,13 @@ let output_format_named name =
      raise (Invalid (sprintf (f_"the formats are: %s")
                        (String.concat ", " (List.map fst output_formats))))
 
+let all_looks = ["auto", Auto; "always", Always; "never", Never]
+
+let looks_named name =
+  match List.assoc_opt name all_looks with
+  | Some looks -> looks
+  | None -> raise (Invalid (s_"none of auto, always, never"))
+
 let flag f = Flag (command f)
 
 let servers f (p : parsing) = { p with servers = f p.servers }
@@ -163,6 +178,11 @@ and own_options () = [
   opt ["-a"; "--add"]
     (value "FILE|URI" add_disk)
     (s_"Add a disk of the guest");
+  opt ["--appliance"]
+    (value (String.concat "|" (List.map fst all_looks)) (fun name ->
+       let looks = looks_named name in
+       command (fun c -> { c with looks })))
+    (s_"When to launch the appliance");
   opt ["--applications"]
     (flag (fun c -> { c with applications = true }))
     (s_"Let --inspect list what is installed");
@@ -292,7 +312,7 @@ let features =
    "icon"; "mount"; "rw";
    "output-keys"; "run";
    "export-requests"; "import-replies"; "domain"; "key"; "keys-from-stdin";
-   "header"]
+   "header"; "appliance"]
   @ (if Clevis.In_appliance.is_known () then ["exchange-appliance"] else [])
   @ List.map format Key_format.all
   @ List.map (fun (name, _) -> "output-format/" ^ name) output_formats
@@ -381,7 +401,7 @@ let check_asking c =
 let check_in_appliance (c : t) =
   let cannot option =
     usage (f_"option --exchange=appliance cannot be combined with %s") option in
-  if c.guest.place = Unlock.In_appliance then (
+  if c.guest.place = Plan.In_appliance then (
     if c.check then cannot "--check";
     if c.preflight then cannot "--preflight";
     if c.output_keys <> None then cannot "--output-keys";
@@ -389,6 +409,20 @@ let check_in_appliance (c : t) =
     if c.servers <> Servers.default then cannot (s_"options about servers");
     if not c.appliance.network then cannot "--no-network"
   )
+
+(* Some work is done in the appliance and nowhere else. *)
+let needs_appliance (c : t) =
+  let reasons =
+    [c.inspect, "--inspect"; c.mount <> None, "--mount";
+     c.guest.place = Plan.In_appliance, "--exchange=appliance";
+     c.looks = Always, "--appliance=always"] in
+  Option.map snd (List.find_opt fst reasons)
+
+let check_looks c =
+  match needs_appliance c with
+  | Some option when c.looks = Never ->
+     usage (f_"option --appliance=never cannot be combined with %s") option
+  | Some _ | None -> ()
 
 let check_run (c : t) =
   Option.iter Handover.check c.run;
@@ -403,6 +437,7 @@ let check_command (c : t) =
               --export-requests");
   check_asking c;
   check_in_appliance c;
+  check_looks c;
   check_inspection c;
   check_run c;
   check_stdout c

@@ -9,6 +9,12 @@ type output_format =
   | Json                        (** see {!Json_document} *)
   | Xml                         (** see {!Inspect_xml} *)
 
+(** When the appliance is launched. *)
+type looks =
+  | Auto                        (** where it is needed *)
+  | Always                      (** and it alone looks at the disks *)
+  | Never                       (** what needs it is an error *)
+
 type t = {
   disks : Types.disk list;
   guest : Guest_options.t;
@@ -24,7 +30,8 @@ type t = {
   output_keys : Keyfile.target option;
   run : string list option;     (** see {!Handover} *)
   appliance : Appliance.settings;
-  quick_open : bool;            (** see {!Unlock.depth} *)
+  looks : looks;
+  quick_open : bool;            (** see {!Plan.depth} *)
   servers : Servers.settings;
   quiet : bool;
   colours : bool;
@@ -41,3 +48,6 @@ val actions : t -> string list
 
 val parse : string array -> request
 (** Raises {!Options.Error}, {!Failure.Error}. *)
+
+val needs_appliance : t -> string option
+(** The option that needs it, whatever the disks are. *)

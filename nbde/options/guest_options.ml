@@ -15,7 +15,7 @@ type t = {
   keys_from_stdin : bool;
   echo_keys : bool;
   headers : (string * string) list;
-  place : Unlock.place;
+  place : Plan.place;
 }
 
 let initial = {

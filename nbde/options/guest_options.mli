@@ -12,7 +12,7 @@ type t = {
   keys_from_stdin : bool;
   echo_keys : bool;
   headers : (string * string) list; (** device and file *)
-  place : Unlock.place;
+  place : Plan.place;
 }
 
 val initial : t

@@ -38,7 +38,8 @@ let test_accepted () =
     ]);
   run "appliance" ["-a"; "a"; "--check"; "--memsize=512"; "--smp"; "2";
                    "--no-network"; "-vx"] (fun c ->
-    c.appliance = { memsize = Some 512; smp = Some 2; network = false; writable = false;
+    c.appliance = { memsize = Some 512; foreseen = Appliance.unforeseen;
+                    smp = Some 2; network = false; writable = false;
                     verbose = true; trace = true });
   run "the last network option counts"
     ["-a"; "a"; "--check"; "--no-network"; "--network"]
@@ -160,13 +161,19 @@ let test_printed () =
   prints "version" ["-V"] ("virt-nbde-unlock " ^ Package.version);
   prints "features" ["--machine-readable"] "virt-nbde-unlock\nlist\n";
   prints "short" ["--short-options"] "-V\n-a\n";
-  prints "long" ["--long-options"] "--add\n--applications\n--blocksize\n"
+  prints "long" ["--long-options"] "--add\n--appliance\n--applications\n"
 
 let test_refused () =
   refused "no command" ["-a"; "a"; "--run"; "--"]
     "option --run needs a command after '--'";
   refused "run and mount" ["-a"; "a"; "--mount"; "m"; "--run"; "--"; "x"]
     "option --run cannot be combined with --mount";
+  refused "never and inspect" ["-a"; "a"; "-i"; "--appliance=never"]
+    "option --appliance=never cannot be combined with --inspect";
+  refused "never and mount" ["-a"; "a"; "--mount"; "m"; "--appliance=never"]
+    "option --appliance=never cannot be combined with --mount";
+  refused "another word" ["-a"; "a"; "--list"; "--appliance=perhaps"]
+    "option --appliance: 'perhaps': none of auto, always, never";
   refused "no disk" ["--list"] "no disk was given: use -a or -d";
   refused "no action" ["-a"; "a"]
     "no action was given: use one or more of --list, --preflight, --check, \

@@ -14,6 +14,7 @@ type t = {
   inspection : Inspect.t option;
   requests : int option;
   errors : (string * string option) list;
+  appliance : string option;
   status : int;
 }
 
@@ -275,6 +276,9 @@ let json t =
     "program_version", String Package.version;
     "actions", list text t.actions;
     "exit_status", int t.status;
+    "looked_from",
+      String (if t.appliance = None then "host" else "appliance");
+    "reason", nullable text t.appliance;
     "devices",
       List (List.map (device t.preflight) outcomes
             @ List.map refused damaged);

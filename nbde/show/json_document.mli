@@ -17,6 +17,7 @@ type t = {
   requests : int option;        (** how many --export-requests has written *)
   errors : (string * string option) list;
       (** all that was printed, and hints *)
+  appliance : string option;    (** why it was launched, if it was *)
   status : int;                 (** of the program *)
 }
 

@@ -67,7 +67,8 @@ let failures findings =
   if findings.outcomes = [] && findings.refused = [] then
     [s_"no LUKS device was found", None]
   else if not (has_way findings) then
-    [s_"no LUKS device has a Clevis binding", None]
+    [(if findings.refused = [] then s_"no LUKS device has a Clevis binding"
+      else s_"no LUKS device that could be read has a Clevis binding"), None]
   else List.concat_map failures_of findings.outcomes
 
 (* Errors of the leaves of pin trees: those with the path of a pin and the
@@ -135,5 +136,7 @@ let exit_status findings =
   if List.mem Wrong verdicts then 1
   else if List.mem Bad verdicts then 2
   else if List.mem Later verdicts then 4
-  else if not (has_way findings) then 3
-  else 0
+  else if has_way findings then 0
+  (* What could not be read may have a binding. *)
+  else if findings.refused <> [] then 2
+  else 3

@@ -90,9 +90,12 @@ let test_status () =
   status "clevis in the appliance failed" 2 [not_in_appliance "a"];
   status "refused" 2 ~refused:["b"] [];
   status "refused beside opened" 2 ~refused:["b"] [opened "a"];
+  status "refused beside unbound" 2 ~refused:["b"] [unbound "a"];
   status "listed" 0 [outcome "a" Untried];
   status "listed, refused beside" 0 ~refused:["b"] [outcome "a" Untried];
   status "listed, unbound" 3
+    [outcome ~tokens:[token ~kind:"x" 0] "a" Untried];
+  status "listed, refused beside unbound" 2 ~refused:["b"]
     [outcome ~tokens:[token ~kind:"x" 0] "a" Untried]
 
 let show = Testing.list (Printf.sprintf "%S")
@@ -115,6 +118,9 @@ let test_failures () =
   Testing.equal "nothing" show ["no LUKS device was found"] (failures []);
   Testing.equal "no binding" show ["no LUKS device has a Clevis binding"]
     (failures [unbound "a"]);
+  Testing.equal "refused beside no binding" show
+    ["no LUKS device that could be read has a Clevis binding"]
+    (List.map fst (Report.failures (findings ~refused:["b"] [unbound "a"])));
   Testing.equal "fine" show [] (failures [opened "a"; unbound "b"]);
   let failed errors = outcome "a" (Failed (List.map error errors)) in
   Testing.equal "summary alone" show ["s"] (failures [failed ["s"]]);
@@ -136,7 +142,7 @@ let test_failures () =
 
 let test_names () =
   let name ?(taken = []) uuid =
-    Unlock.map_name ~taken ~device:"/dev/sda2" ~uuid in
+    Map_name.make ~taken ~device:"/dev/sda2" ~uuid in
   let plain = "luks-" ^ uuid in
   Testing.text "name" plain (name uuid);
   Testing.text "copy" (plain ^ "-2") (name ~taken:[plain] uuid);

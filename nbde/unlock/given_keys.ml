@@ -124,3 +124,11 @@ let ask t device =
     | Standard_input { echo } -> read_line ~echo
     | Terminal { echo } -> prompt device ~echo
   )
+
+(* The appliance knows more names of a device. *)
+let may_match (device : Types.device) id =
+  id = "all" || String.starts_with ~prefix:"/dev/" id
+  || String.lowercase_ascii id = String.lowercase_ascii device.info.uuid
+
+let may_have t device =
+  may_ask t || List.exists (fun (id, _) -> may_match device id) t.keys

@@ -52,3 +52,7 @@ val ask : t -> Types.device -> Clevis.Key.t option
 
 val were_asked : t -> bool
 (** Was anything asked for, successfully or not? *)
+
+val may_have : t -> Types.device -> bool
+(** Could there be a key for this device?  What only {!for_device} can tell
+    counts. *)

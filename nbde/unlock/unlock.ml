@@ -4,33 +4,14 @@
  * From LUKS devices to keys and open devices.
  *)
 
-open Printf
-
 open Gettext
+open Plan
 open Types
-
-type depth =
-  | Look
-  | Recover
-  | Open of { quick : bool; all : bool }
-
-type place =
-  | On_host
-  | In_appliance
-
-type plan = {
-  depth : depth;
-  policy : Clevis.Policy.t;
-  place : place;
-  given_keys : Given_keys.t;
-  may_restart : bool;
-  headers : Headers.t;
-}
 
 (* One thread verifies keys one after another, while servers may still be
  * asked.
  *)
-let exchange policy lukses =
+let exchange { policy; _ } lukses =
   let results =
     Timing.step Exchange (fun () ->
       Clevis.Exchange.run ~tick:Signals.check policy lukses) in
@@ -50,7 +31,7 @@ let recover plan devices =
         (fn_ "Recovering the key of %d LUKS device"
            "Recovering the keys of %d LUKS devices" n) n);
   let lukses = List.map (fun device -> device.luks) devices in
-  let results = exchange plan.policy lukses in
+  let results = exchange plan lukses in
   let outcome (device : device) (result : Clevis.Exchange.result) =
     List.iter (Messages.warning "%s: %s" device.name) result.warnings;
     let state =
@@ -63,270 +44,34 @@ let recover plan devices =
   List.iter (Given_keys.hold plan.given_keys) (List.filter_map key outcomes);
   outcomes
 
-let map_name ~taken ~device ~uuid =
-  let name =
-    if is_uuid uuid then "luks-" ^ uuid
-    else
-      let plain = function
-        | ('0'..'9' | 'a'..'z' | 'A'..'Z') as c -> c
-        | _ -> '-' in
-      "luks" ^ String.map plain device in
-  let rec first_free n =
-    let candidate = if n = 1 then name else sprintf "%s-%d" name n in
-    if List.mem candidate taken then first_free (n + 1) else candidate in
-  first_free 1
-
-let rec write_all (g : Guestfs.guestfs) device offset data =
-  let len = String.length data in
-  let n = g#pwrite_device device data offset in
-  if n < len then
-    write_all g device (Int64.add offset (Int64.of_int n))
-      (String.sub data n (len - n))
-
-(* Opening with its own header takes the memory of its keyslots.  Nothing is
- * begun again once somebody was asked for a key, who should not be asked twice.
- *)
-let check_memory (g : Guestfs.guestfs) plan ?until device =
-  match Memory.need ?until device with
-  | Some need when need.memsize > g#get_memsize () ->
-     if plan.may_restart && not (Given_keys.were_asked plan.given_keys) then
-       raise (Appliance.Too_small need)
-     else
-       Messages.debug "%s, but the appliance has %d MiB" (Memory.reason need)
-         (g#get_memsize ())
-  | Some _ | None -> ()
-
-(* Put the quick header over the device, that is, into the overlay.  It only
- * saves time, so a header that does not allow it is no failure; nor is a device
- * that cannot be written to, such as a volume that is read-only.  If only a part
- * was written, the open says so.
- *)
-let quicken g plan (device : device) (unlocked : Clevis.Exchange.unlocked) =
-  let { Clevis.Exchange.key; keyslot; _ } = unlocked in
-  let without message =
-    Messages.debug "%s: opened with its own header: %s" device.name message;
-    check_memory g plan ~until:[keyslot] device in
-  match
-    List.iter (fun (offset, data) -> write_all g device.name offset data)
-      (Clevis.Luks.quicken device.luks ~key ~keyslot)
-  with
-  | () -> ()
-  | exception Clevis.Error { message; _ } -> without message
-  | exception Guestfs.Error message ->
-     Signals.check ();
-     g#ping_daemon ();
-     without (Guestfs_error.line message)
-
-(* Not readonly, although the guest's disk is never written: all writes go to
- * an overlay that ends with the appliance, and a journal that is not clean
- * must be replayed before its filesystem can be read.
- *)
-let open_by key g (device : device) mapname =
-  let pause seconds =
-    Signals.check ();
-    Messages.debug "%s: is in use in the appliance, tried again" device.name;
-    Unix.sleepf seconds;
-    Signals.check () in
-  Busy.again ~pause (fun () ->
-    Clevis.Key.open_device key g ~readonly:false ~device:device.name ~mapname)
-
-let open_device g (device : device) mapname unlocked =
-  Timing.step Open @@ fun () ->
-  let { Clevis.Exchange.key; _ } = unlocked in
-  Messages.message (f_"Opening %s") device.name;
-  match open_by key g device mapname with
-  | () -> Opened { unlocked; mapname }
-  | exception Guestfs.Error message ->
-     Signals.check ();
-     let hint =
-       s_"If memory is short: --list shows what the keyslots take, --memsize \
-          gives the appliance more." in
-     Not_opened { unlocked; reason = Guestfs_error.line message;
-                  hint = Some hint }
-  | exception Clevis.Error error ->
-     Not_opened { unlocked; reason = error.message; hint = error.hint }
-
-let choose_name ~taken { name = device; info = { uuid; _ }; _ } =
-  let mapname = map_name ~taken ~device ~uuid in
-  if mapname <> map_name ~taken:[] ~device ~uuid then
-    Messages.warning
-      (f_"%s: another device has the same UUID, so this one is opened as %s: \
-          are they copies of each other?") device mapname;
-  mapname
-
-(* libguestfs has no function that takes a header apart from its device. *)
-let not_opened_detached unlocked file =
-  Not_opened {
-    unlocked;
-    reason = sprintf (f_"libguestfs cannot open a device whose header is \
-                         detached (%s)") file;
-    hint = Some (s_"Write the key with --output-keys, and open the device on \
-                    a host with 'cryptsetup open --header'.");
-  }
-
-(* The functions below are folded over the outcomes; taken are the names in
- * use, newest first.
- *)
-let open_recovered g plan ~quick ~all (taken, outcomes) outcome =
-  let with_state state = { outcome with state } :: outcomes in
-  match outcome.state, outcome.device.detached with
-  | Recovered unlocked, Some file when all ->
-     taken, with_state (not_opened_detached unlocked file)
-  | Recovered unlocked, None ->
-     Signals.check ();
-     let mapname = choose_name ~taken outcome.device in
-     (* To try keyslots like those of clevis luks bind takes less time than to
-      * write a header.
-      *)
-     if quick && not (Clevis.Luks.is_quick outcome.device.luks) then
-       Timing.step Open (fun () -> quicken g plan outcome.device unlocked);
-     mapname :: taken, with_state (open_device g outcome.device mapname unlocked)
-  | _ -> taken, outcome :: outcomes
-
-let open_in_appliance g (taken, outcomes) (device : device) =
-  Signals.check ();
-  let result state = { device; state } :: outcomes in
-  if not (is_bound device) then taken, result Unbound
-  else if device.detached <> None then
-    taken, result (Failed_in_appliance { reason = s_"its header is detached" })
-  else (
-    let mapname = choose_name ~taken device in
-    Messages.message (f_"Opening %s by clevis in the appliance") device.name;
-    match
-      Timing.step Open (fun () ->
-        Clevis.In_appliance.unlock g ~device:device.name ~mapname)
-    with
-    | () ->
-       mapname :: taken,
-       result (Opened_otherwise { opener = Clevis_in_appliance; mapname })
-    | exception Guestfs.Error message ->
-       Signals.check ();
-       g#ping_daemon ();
-       let reason = Guestfs_error.line message in
-       taken, result (Failed_in_appliance { reason })
-  )
-
-(* Try keys in turn.  Such a device is opened with its own header, as nobody
- * knows which keyslot a key is for.
- *)
-let rec try_keys (g : Guestfs.guestfs) (device : device) mapname = function
-  | [] -> Error (s_"there is no key")
-  | key :: others ->
-     Signals.check ();
-     match Timing.step Open (fun () -> open_by key g device mapname) with
-     | () -> Ok key
-     | exception Guestfs.Error message ->
-        Signals.check ();
-        (* Is it the key or the appliance? *)
-        g#ping_daemon ();
-        if others = [] then Error (Guestfs_error.line message)
-        else try_keys g device mapname others
-     | exception Clevis.Error error ->
-        if others = [] then Error error.message
-        else try_keys g device mapname others
-
-(* Those to be tried, and those of them that nothing else owns. *)
-let keys_for g plan device =
-  match Given_keys.for_device g plan.given_keys device with
-  | [] ->
-     let asked = Option.to_list (Given_keys.ask plan.given_keys device) in
-     List.iter (Given_keys.hold plan.given_keys) asked;
-     asked, asked
-  | matching -> matching, []
-
-(* Why the binding of a device did not open it. *)
-let binding_errors outcome =
-  match outcome.state with
-  | Failed errors -> errors
-  | Failed_in_appliance { reason } -> [plain_error outcome.device reason]
-  | _ -> []
-
-let is_closed outcome =
-  match outcome.state with
-  | Unbound | Failed _ | Failed_in_appliance _ -> outcome.device.detached = None
-  | Untried | Recovered _ | Opened _ | Not_opened _ | Opened_otherwise _
-  | Wrong_key _ -> false
-
-let open_by_key g plan (taken, outcomes) outcome =
-  match
-    if is_closed outcome then keys_for g plan outcome.device else [], []
-  with
-  | [], _ -> taken, outcome :: outcomes
-  | candidates, asked ->
-     let { device; _ } = outcome in
-     let mapname = choose_name ~taken device in
-     let binding = binding_errors outcome in
-     Messages.message (f_"Opening %s by a key that was given") device.name;
-     match try_keys g device mapname candidates with
-     | Ok key ->
-        List.iter
-          (fun (e : Clevis.error) -> Messages.warning "%s" e.line) binding;
-        let state =
-          Opened_otherwise { opener = Given_key key; mapname } in
-        mapname :: taken, { outcome with state } :: outcomes
-     | Error reason ->
-        List.iter Clevis.Key.release asked;
-        let state = Wrong_key { reason; binding } in
-        taken, { outcome with state } :: outcomes
-
-(* Before anything is opened or asked for in vain. *)
-let check_own_header g plan ~quick outcome =
-  let { device; state } = outcome in
-  match state with
-  | Recovered { keyslot; _ } when not quick && device.detached = None ->
-     check_memory g plan ~until:[keyslot] device
-  | _ when is_closed outcome
-           && (Given_keys.may_ask plan.given_keys
-               || Given_keys.for_device g plan.given_keys device <> []) ->
-     check_memory g plan device
-  | _ -> ()
-
-type progress = {
-  seen : Discover.seen;
-  taken : string list;
-  so_far : findings;
+(* A search, and what became of the devices that it has found. *)
+type round = {
+  found : Discover.found;
+  outcomes : outcome list;
 }
 
-(* The bound devices first, all at once; then the others, by keys. *)
-let open_devices g plan ~quick ~all taken devices =
-  let taken, outcomes =
-    match plan.place with
-    | On_host ->
-       let outcomes = recover plan devices in
-       List.iter (check_own_header g plan ~quick) outcomes;
-       List.fold_left (open_recovered g plan ~quick ~all) (taken, []) outcomes
-    | In_appliance ->
-       List.fold_left (open_in_appliance g) (taken, []) devices in
-  let taken, outcomes =
-    List.fold_left (open_by_key g plan) (taken, []) (List.rev outcomes) in
-  taken, List.rev outcomes
+type known = {
+  rounds : round list;          (* the newest first *)
+  taken : string list;          (* names that are in use, the newest first *)
+  promised : string list;       (* names that the host has chosen *)
+  doubt : string option;
+}
 
-let rec rounds g plan ~quick ~all progress =
-  let devices, refused, seen =
-    Discover.scan g plan.headers ~opened:progress.taken
-      progress.seen in
-  let taken, opened =
-    open_devices g plan ~quick ~all progress.taken devices in
-  let progress = {
-    seen;
-    taken;
-    so_far = {
-      outcomes = progress.so_far.outcomes @ opened;
-      refused = progress.so_far.refused @ refused;
-    };
-  } in
-  if List.exists (fun outcome -> mapname outcome <> None) opened then
-    rounds g plan ~quick ~all progress
-  else progress
+let nothing_yet = { rounds = []; taken = []; promised = []; doubt = None }
 
-(* In the order in which all devices were listed when nothing new was found. *)
-let in_order seen findings =
-  let names = List.mapi (fun i name -> name, i) (Discover.in_order seen) in
-  let rank name = Option.value (List.assoc_opt name names) ~default:max_int in
-  let compare_outcomes a b =
-    compare (rank a.device.name) (rank b.device.name) in
-  { findings with
-    outcomes = List.stable_sort compare_outcomes findings.outcomes }
+let nothing_known doubt = { nothing_yet with doubt = Some doubt }
+
+let seen { rounds; _ } =
+  match rounds with
+  | [] -> Discover.nothing
+  | { found = { seen; _ }; _ } :: _ -> seen
+
+let doubt { doubt; _ } = doubt
+
+let outcomes_of { rounds; _ } =
+  List.concat_map (fun round -> round.outcomes) (List.rev rounds)
+
+let is_open outcome = mapname outcome <> None
 
 let check_headers seen headers =
   let check (device, _) =
@@ -334,26 +79,202 @@ let check_headers seen headers =
       Messages.warning (f_"option --header: there is no device %s") device in
   List.iter check (Headers.detached headers)
 
-let open_all g plan ~quick ~all =
-  let so_far = { outcomes = []; refused = [] } in
-  let progress =
-    rounds g plan ~quick ~all { seen = Discover.nothing; taken = []; so_far } in
-  check_headers progress.seen plan.headers;
-  in_order progress.seen progress.so_far
-
-let look g plan judge =
-  let devices, refused, seen =
-    Discover.scan g plan.headers ~opened:[] Discover.nothing in
+(* In the order in which all devices were listed when nothing new was found. *)
+let findings plan known =
+  let seen = seen known in
+  Discover.say_unreadable seen;
   check_headers seen plan.headers;
-  { outcomes = judge devices; refused }
+  let names = List.mapi (fun i name -> name, i) (Discover.in_order seen) in
+  let rank name = Option.value (List.assoc_opt name names) ~default:max_int in
+  let compare_outcomes a b =
+    compare (rank a.device.name) (rank b.device.name) in
+  { outcomes = List.stable_sort compare_outcomes (outcomes_of known);
+    refused =
+      List.concat_map (fun { found; _ } -> found.Discover.refused)
+        (List.rev known.rounds) }
 
-let check_plan { place; _ } =
-  if place = In_appliance && not (Clevis.In_appliance.is_known ()) then
-    Failure.error
-      ~hint:(s_"libguestfs has the function from version 1.49.3 on; this \
-                program must be built with such a version.")
-      (f_"--exchange=appliance: the libguestfs that this program was built \
-          with has no clevis_luks_unlock")
+let judge plan devices =
+  match plan.depth with
+  | Look -> List.map (fun device -> { device; state = Untried }) devices
+  | Recover | Open _ -> if devices = [] then [] else recover plan devices
+
+(* On the host. *)
+
+(* Once there is doubt, the others are left to the appliance, too. *)
+let unlock_here host known outcome =
+  match outcome.state, outcome.device.detached, known.doubt with
+  | Recovered ({ key; keyslot; _ } as unlocked), None, None ->
+     Signals.check ();
+     let mapname = Map_name.free ~taken:known.taken outcome.device in
+     (match
+        Timing.step Open (fun () ->
+          Host.unlock host outcome.device ~mapname ~key ~keyslot)
+      with
+      | () ->
+         Map_name.say outcome.device mapname;
+         { known with taken = mapname :: known.taken },
+         { outcome with state = Opened { unlocked; mapname } }
+      | exception Drives.Unsure reason ->
+         { known with doubt = Some reason }, outcome)
+  | _ -> known, outcome
+
+type search = (Discover.found, string) result
+
+let search_again host plan known =
+  match Discover.on_host host plan.headers (seen known) with
+  | found -> Ok found
+  | exception Drives.Unsure reason -> Error reason
+
+let search host plan = search_again host plan nothing_yet
+
+(* Each round looks at all that is open, through all that it is in. *)
+let most_rounds = 8
+
+let rec rounds_here host plan known = function
+  | Error reason -> { known with doubt = Some reason }
+  | Ok found ->
+     let outcomes = judge plan found.Discover.devices in
+     let known, outcomes =
+       match plan.depth with
+       | Look | Recover -> known, outcomes
+       | Open _ -> List.fold_left_map (unlock_here host) known outcomes in
+     let known = { known with rounds = { found; outcomes } :: known.rounds } in
+     if known.doubt <> None || not (List.exists is_open outcomes) then known
+     else if List.length known.rounds > most_rounds then
+       { known with doubt = Some (s_"LUKS in LUKS in LUKS without end") }
+     else rounds_here host plan known (search_again host plan known)
+
+let wants_given_key plan outcome =
+  Opening.is_closed outcome && Given_keys.may_have plan.given_keys outcome.device
+
+let on_host host plan search =
+  let known = rounds_here host plan nothing_yet search in
+  match plan.depth with
+  | Open _ when known.doubt = None
+                && List.exists (wants_given_key plan) (outcomes_of known) ->
+     { known with doubt = Some (s_"keys of yours are tried in the appliance") }
+  | _ -> known
+
+(* In the appliance. *)
+
+let quick plan =
+  match plan.depth with
+  | Open { quick; _ } -> quick
+  | Look | Recover -> false
+
+let greatest_need plan outcomes =
+  let dearer (a : Memory.need) (b : Memory.need) =
+    if b.memsize > a.memsize then b else a in
+  match
+    List.filter_map (Opening.own_header_need plan ~quick:(quick plan)) outcomes
+  with
+  | [] -> None
+  | need :: needs -> Some (List.fold_left dearer need needs)
+
+(* The user has the last word; what more is needed is then told. *)
+let foreseen plan ~all outcomes =
+  { Appliance.all;
+    need = if plan.may_restart then greatest_need plan outcomes else None }
+
+let memory_need plan known =
+  foreseen plan ~all:(known.doubt = None) (outcomes_of known)
+
+let memory_foreseen plan = function
+  | Error _ -> Appliance.unforeseen
+  | Ok { Discover.devices; _ } ->
+     foreseen plan ~all:true
+       (List.map (fun device -> { device; state = Untried }) devices)
+
+let is_wanted plan =
+  match plan.depth with
+  | Open { all; _ } -> all
+  | Look | Recover -> false
+
+(* The name of a device that stays closed is not in use. *)
+let open_recovered g plan ~was_read_here taken outcome =
+  let opened mapname unlocked =
+    let state =
+      Opening.recovered g plan ~quick:(quick plan) ~was_read_here
+        outcome.device mapname unlocked in
+    let outcome = { outcome with state } in
+    Option.to_list (Types.mapname outcome) @ taken, outcome in
+  match outcome.state, outcome.device.detached with
+  | Recovered unlocked, Some file when is_wanted plan ->
+     taken, { outcome with state = Opening.not_opened_detached unlocked file }
+  | Recovered unlocked, None ->
+     opened (Map_name.choose ~taken outcome.device) unlocked
+  | Opened { unlocked; mapname }, _ -> opened mapname unlocked
+  | _ -> taken, outcome
+
+let by_clevis g taken (device : device) =
+  let outcome = { device; state = Opening.by_clevis g ~taken device } in
+  Option.to_list (mapname outcome) @ taken, outcome
+
+let by_given_key g plan ~promised taken outcome =
+  let tried =
+    Opening.by_given_key g plan ~taken:(promised @ taken) outcome in
+  if is_open tried && not (is_open outcome) then
+    Option.to_list (mapname tried) @ taken, tried
+  else taken, tried
+
+(* The bound devices first, all at once; then the others, by keys. *)
+let open_outcomes g plan ~was_read_here ?(promised = []) taken outcomes =
+  List.iter (Opening.check_own_header g plan ~quick:(quick plan)) outcomes;
+  let taken, outcomes =
+    List.fold_left_map (open_recovered g plan ~was_read_here) taken outcomes in
+  List.fold_left_map (by_given_key g plan ~promised) taken outcomes
+
+let open_devices g plan taken devices =
+  match plan.place with
+  | On_host ->
+     open_outcomes g plan ~was_read_here:false taken (judge plan devices)
+  | In_appliance ->
+     let taken, outcomes = List.fold_left_map (by_clevis g) taken devices in
+     List.fold_left_map (by_given_key g plan ~promised:[]) taken outcomes
+
+let rec rounds g plan known =
+  let found =
+    Discover.in_appliance g plan.headers ~opened:known.taken (seen known) in
+  let taken, outcomes = open_devices g plan known.taken found.devices in
+  let known =
+    { known with taken; rounds = { found; outcomes } :: known.rounds } in
+  if List.exists is_open outcomes then rounds g plan known else known
+
+(* What was found on the host is done in the appliance.  Where a device does not
+ * open there, what is inside is not there; where a key opened one that had been
+ * closed, more may be there than is known.
+ *)
+let rec resume g plan known = function
+  | [] -> known
+  | { found; outcomes } :: later ->
+     if found.Discover.new_volumes then Block_devices.rescan g;
+     let were_open = List.map is_open outcomes in
+     let taken, outcomes =
+       open_outcomes g plan ~was_read_here:true ~promised:known.promised
+         known.taken outcomes in
+     let are_open = List.map is_open outcomes in
+     let known =
+       { known with taken; rounds = { found; outcomes } :: known.rounds } in
+     let unchanged = were_open = are_open in
+     let doubt =
+       if unchanged then known.doubt else Some (s_"other devices are open") in
+     let known = { known with doubt } in
+     if List.exists2 (fun before now -> before && not now) were_open are_open
+     then known
+     else resume g plan known later
+
+let look g plan =
+  let found =
+    Discover.in_appliance g plan.headers ~opened:[] Discover.nothing in
+  let outcomes = judge plan found.devices in
+  { nothing_yet with rounds = [{ found; outcomes }] }
+
+let open_all g plan known =
+  let resumed =
+    resume g plan
+      { known with rounds = []; taken = []; promised = known.taken }
+      (List.rev known.rounds) in
+  if resumed.doubt = None then resumed else rounds g plan resumed
 
 (* libguestfs refuses to say what an appliance has before it runs. *)
 let check_in_appliance (g : Guestfs.guestfs) plan =
@@ -362,10 +283,11 @@ let check_in_appliance (g : Guestfs.guestfs) plan =
     Failure.error
       (f_"--exchange=appliance: there is no clevis in the appliance")
 
-let run g plan =
+let in_appliance g plan known =
   check_in_appliance g plan;
-  Messages.message (f_"Searching for LUKS devices");
-  match plan.depth with
-  | Look -> look g plan (List.map (fun device -> { device; state = Untried }))
-  | Recover -> look g plan (recover plan)
-  | Open { quick; all } -> open_all g plan ~quick ~all
+  let known =
+    match plan.depth with
+    | Open _ -> open_all g plan known
+    | (Look | Recover) when known.rounds <> [] -> known
+    | Look | Recover -> look g plan in
+  findings plan known

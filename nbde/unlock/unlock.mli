@@ -4,47 +4,42 @@
 
 (** From LUKS devices to keys and open devices. *)
 
-(** How far to go. *)
-type depth =
-  | Look                        (** find the devices; ask no server *)
-  | Recover                     (** recover and verify keys; open nothing *)
-  | Open of { quick : bool; all : bool }
-      (** open the devices, and look again for what that has brought to light,
-          until nothing new appears.  [quick]: with the quick header (see
-          {!Clevis.Luks.quicken}), for disks whose writes go to an overlay.
-          [all]: a device that libguestfs cannot open, since its header is
-          detached, is a failure although its key is there. *)
+type known
+(** What was found, and done, without the appliance. *)
 
-(** Where the exchange is made. *)
-type place =
-  | On_host                     (** this program *)
-  | In_appliance                (** clevis *)
+val nothing_known : string -> known
+(** The host was not asked, since... *)
 
-type plan = {
-  depth : depth;
-  policy : Clevis.Policy.t;     (** of [On_host] *)
-  place : place;                (** of [Open] *)
-  given_keys : Given_keys.t;    (** for what no binding opens *)
-  may_restart : bool;           (** was the memory of the appliance left to
-                                    us? *)
-  headers : Headers.t;          (** the caller releases them *)
-}
+type search
+(** What a first look has found on the host, or why there is none. *)
 
-val check_plan : plan -> unit
-(** Raises {!Failure.Error} if it asks for what this program has not, before
-    time is spent on a launch. *)
+val search : Host.t -> Plan.t -> search
 
-val run : Guestfs.guestfs -> plan -> Types.findings
-(** Raises [Appliance.Too_small] if the appliance must be started with more
-    memory, and that may be done.
+val on_host : Host.t -> Plan.t -> search -> known
+(** Do as the plan says as far as the host can.  Keys are recovered, and what is
+    inside of a device that they open is looked at, as if it had been opened.
+    Raises {!Failure.Error}, {!Signals.Interrupted}. *)
 
-    The keys are held by [plan.given_keys]; see {!Given_keys.release_held}.
+val doubt : known -> string option
+(** Why the appliance has to look as well, if it has to. *)
+
+val findings : Plan.t -> known -> Types.findings
+(** If it has not. *)
+
+val memory_need : Plan.t -> known -> Appliance.foreseen
+(** The memory that opening these devices in the appliance takes. *)
+
+val memory_foreseen : Plan.t -> search -> Appliance.foreseen
+(** The same, when nobody was asked yet: the most that it may be, unless a device
+    is inside of another. *)
+
+val in_appliance : Guestfs.guestfs -> Plan.t -> known -> Types.findings
+(** Open in the appliance what was recovered, and search it for what is not
+    known.  Raises [Appliance.Too_small] if the appliance must be started with
+    more memory, and that may be done; [Appliance.Other_device] if the host has
+    seen another device by this name.
+
+    The keys are held by [plan]; see {!Plan.release}.
 
     A device is opened as [luks-UUID], since inspection finds by that name what
     the guest's own configuration names. *)
-
-val map_name : taken:string list -> device:string -> uuid:string -> string
-(** The name to open a device by: [luks-UUID], or if that is taken (the devices
-    are copies of each other) with [-2], [-3], ... behind it.  A UUID that is
-    none, since the disk says what it likes, is replaced by the device's
-    name. *)

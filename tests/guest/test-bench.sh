@@ -13,7 +13,7 @@
 requires_tang
 requires_appliance
 requires hyperfine bc jq gnuplot supermin xmllint cc
-for program in header-to-key many-bindings; do
+for program in header-to-key many-bindings peak-memory; do
   [ -x "$top_builddir/tests/bench/$program" ] ||
     skip "no $program: make check TESTS= makes it"
 done
@@ -24,15 +24,21 @@ assert_status 0
 
 # Every target has a value, and is met or missed.
 for target in 'from exec to the first call of libguestfs' \
+    '--output-keys of a raw disk' \
+    '--output-keys with --appliance=always / without an appliance' \
+    '--output-keys of a qcow2 image with a backing file' \
+    '--list of a raw disk' \
+    'memory of program, vault and qemu-nbd (sum of VmHWM)' \
     'clevis luks pass / header-to-key, both keyslots cheap' \
     'header-to-key without its start and the server' \
     'bound guest / unencrypted guest' \
+    'the same, with an appliance like that of guestfish' \
     'guestfish with the passphrase / virt-nbde-unlock, argon2id 1 GiB' \
     'clevis in the appliance / virt-nbde-unlock, cheap first keyslot' \
     'clevis in the appliance / virt-nbde-unlock, argon2id 1 GiB' \
     'each further device / cryptsetup_open of one'; do
   row=$(grep -F "| $target | " output/results.md) || fail "no target: $target"
-  [[ $row =~ \|\ -?[0-9.]+(\ ms)?\ \|\ at\ (most|least)\ [0-9.]+.*\|\ (met|missed)\ \|$ ]] ||
+  [[ $row =~ \|\ -?[0-9.]+(\ ms|\ MiB)?\ \|\ at\ (most|least)\ [0-9.]+.*\|\ (met|missed)\ \|$ ]] ||
     fail "not a target: $row"
 done
 for plot in processes unlock growth memory; do

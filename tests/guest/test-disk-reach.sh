@@ -51,12 +51,16 @@ done
 not_opened
 
 # The tool itself: the other guest is not listed, and one line says what is odd.
-nbde --format=raw -a hostile-qcow2.img -a hostile-qcow2-data.img --list
-assert_status 3
-assert_no_stdout
-assert_stderr_has 'error: no LUKS device was found'
-assert_stderr_has 'warning: hostile-qcow2.img: is read as raw, though'
-not_opened
+# Both the appliance and the host read it.
+for appliance in always never; do
+  nbde --format=raw -a hostile-qcow2.img -a hostile-qcow2-data.img --list \
+    --appliance=$appliance
+  assert_status 3
+  assert_no_stdout
+  assert_stderr_has 'error: no LUKS device was found'
+  assert_stderr_has 'warning: hostile-qcow2.img: is read as raw, though'
+  not_opened
+done
 
 # Where nobody names the format, what is followed is said, and what is more than
 # a file of this host is refused before anything is launched.
@@ -85,11 +89,13 @@ not_opened
   echo "<source file='$PWD/hostile-qcow2-data.img'/><target dev='vdb'/></disk>"
   echo '</devices></domain></node>'
 } > node.xml
-nbde -c "test://$PWD/node.xml" -d guest --list
-assert_status 3
-assert_no_stdout
-assert_stderr_has 'error: no LUKS device was found'
-not_opened
+for appliance in always never; do
+  nbde -c "test://$PWD/node.xml" -d guest --list --appliance=$appliance
+  assert_status 3
+  assert_no_stdout
+  assert_stderr_has 'error: no LUKS device was found'
+  not_opened
+done
 
 assert_equal 1 "$(connections nbd)" 'connections to the server'
 sha256sum --quiet -c before || fail 'a file was changed'

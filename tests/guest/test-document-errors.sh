@@ -50,7 +50,7 @@ meanwhile ()
 {
   local command=$1
   shift 2
-  nbde_start "${json[@]}" "$@"
+  nbde_start "${json[@]}" --appliance=always "$@"
   wait_for 60 find_qemu || fail 'no appliance was started'
   eval "$command"
   nbde_wait 300

@@ -30,6 +30,7 @@ assert_status 0
 assert_valid all
 uuid=$(luks_uuid part-lvm root)
 assert_json all '.actions == ["list", "check", "inspect", "output-keys"]'
+assert_json all '.looked_from == "appliance" and .reason == "--inspect"'
 assert_json all '.devices | length == 1'
 assert_json all ".devices[0] |
   .device == \"/dev/sda2\" and .kind == \"partition\" and .bound and
@@ -81,6 +82,7 @@ nbde --format=raw -a disk.img --tang-allow 127.0.0.1 --list --preflight \
   --output-format json
 assert_status 2
 assert_valid preflight
+assert_json preflight '.looked_from == "host" and .reason == null'
 assert_json preflight '.devices | map(.state) ==
   ["untried", "untried", "untried", "untried", "refused"]'
 assert_json preflight '.devices | map(.preflight) ==

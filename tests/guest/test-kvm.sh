@@ -30,14 +30,14 @@ mkdir cache
 export LIBGUESTFS_CACHEDIR=$tmp/cache LIBGUESTFS_HV=$tmp/hv
 truncate -s 1M disk.img
 
-nbde --format=raw -a disk.img --list
+nbde --format=raw -a disk.img --list --appliance=always
 assert_status 3
 assert_stderr_has 'error: no LUKS device was found'
 assert_equal 1 "$(grep -c '^virt-nbde-unlock: warning: KVM does not work' "$err")" \
   'warnings'
 
 # Said by the user, nothing is tried, and the error has what qemu said.
-LIBGUESTFS_BACKEND_SETTINGS='' nbde --format=raw -a disk.img --list
+LIBGUESTFS_BACKEND_SETTINGS='' nbde --format=raw -a disk.img --list --appliance=always
 assert_status 1
 assert_stderr_lacks 'KVM does not work'
 assert_one_error \

@@ -55,7 +55,7 @@ printf %s 'of a disk' > passphrase
 luks_file disk.img 6 "$(uuid_of disk.img)" passphrase --type luks1 ||
   fail 'cannot make disk.img'
 chmod 644 disk.img
-nbde --format=raw -a disk.img --list -v
+nbde --format=raw -a disk.img --list -v --appliance=always
 if [ "$status" -eq 1 ]; then
   assert_stderr_matches 'error: the appliance did not start: .* libvirt: ..*'
   assert_stderr_has 'With LIBGUESTFS_BACKEND=direct,'

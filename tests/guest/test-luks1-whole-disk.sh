@@ -34,7 +34,7 @@ assert_equal 3 "$(grep -c '^ *LUKS version: *1$' "$out")" 'LUKS1 devices'
 assert_equal "$(cat expected)" "$(head -n 1 keys)" 'the first key'
 
 # Nor when it is interrupted.
-nbde_start -a plain.img --check
+nbde_start -a plain.img --check --appliance=always
 overlay ()
 {
   [ -n "$(find "$run_tmp" -name '*.qcow2')" ]

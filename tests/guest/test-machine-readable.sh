@@ -21,7 +21,7 @@ piece c.luks
 disk_of other.img c.luks
 
 nbde --format=raw -a disk.img -a other.img --tang-allow 127.0.0.2 --check \
-  --machine-readable=file:messages
+  --appliance=always --machine-readable=file:messages
 assert_status 2
 jq -e -s 'all(type == "object" and has("type") and has("message") and
               has("timestamp"))' messages >/dev/null ||

@@ -4,7 +4,8 @@
 #
 # --run: a command gets the keys in sealed files in memory, by --key or on its
 # standard input; its exit status is passed on; while it runs, no key is in a
-# file, an argument or the environment.
+# file, an argument or the environment.  No appliance is launched but by the
+# command.
 #
 # needs: appliance
 
@@ -21,6 +22,26 @@ clevis_key part-lvm root 1 expected
 uuid=$(luks_uuid part-lvm root)
 sha256sum part-lvm.img > sum
 unlock=(--format=raw -a part-lvm.img --tang-allow 127.0.0.1 --run --)
+
+# A qemu that notes each appliance.
+cat > qemu <<'END'
+#!/bin/sh
+case "$*" in
+  *guestfsd.sock*) echo appliance >> "$LAUNCHES" ;;
+esac
+exec "$REAL_QEMU" "$@"
+END
+chmod +x qemu
+REAL_QEMU=${LIBGUESTFS_HV:-$(guestfish get-hv)}
+export REAL_QEMU LIBGUESTFS_HV=$PWD/qemu LAUNCHES=$PWD/launches
+
+# So many were launched since this was called last:  launched NUMBER
+launched ()
+{
+  assert_equal "$1" "$(wc -l < "$LAUNCHES")" 'appliances'
+  : > "$LAUNCHES"
+}
+: > "$LAUNCHES"
 
 # What a command gets, and where the key is not meanwhile.
 cat > look.sh <<'EOF'
@@ -60,6 +81,12 @@ cd ..
 assert_status 3
 assert_stdout_has looked
 assert_stdout_has "temporary files: $run_tmp."
+launched 0
+
+# With it the keys are the same.
+nbde --appliance=always "${unlock[@]}" cmp "$PWD/expected" /dev/fd/0 {stdin}
+assert_status 0
+launched 1
 
 # The real consumers, one after the other with the same files: a reader of
 # /proc/self/fd begins at the start.
@@ -78,12 +105,15 @@ assert_equal part-lvm.example.com "$(head -n 1 "$out")" 'of virt-cat'
 assert_stdout_matches '^/dev/.*% +/sysroot'
 assert_stdout_matches '^copy\.example\.com$'
 rm copy.img
+# One for each of the tools.
+launched 4
 
 # On standard input.
 nbde "${unlock[@]}" virt-inspector --format=raw -a part-lvm.img \
   --keys-from-stdin --no-applications --no-icon {stdin}
 assert_status 0
 assert_stdout_has '<hostname>part-lvm.example.com</hostname>'
+launched 1
 sha256sum --quiet -c sum || fail 'the disk was changed'
 
 # With the standard files closed, no key is one of them; {keys} may be said
@@ -127,3 +157,4 @@ nbde --format=raw -a part-lvm.img --tang-allow 127.0.0.1 --tang-retries 0 \
   --run -- sh -c 'echo it was run'
 assert_status 4
 assert_stdout_lacks 'it was run'
+launched 0

@@ -33,20 +33,20 @@ assert_no_file keys
 assert_equal '' "$(find . -name '.virt-nbde*')" 'files of keys'
 
 # No appliance at all.
-LIBGUESTFS_PATH=/nonexistent nbde --format=raw -a disk.img --list
+LIBGUESTFS_PATH=/nonexistent nbde --format=raw -a disk.img --list --appliance=always
 assert_status 1
 assert_one_error 'the appliance did not start'
 
 # What libvirt says is told, and that one can do without it.
 LIBGUESTFS_BACKEND='libvirt:qemu+unix:///system?socket=/nonexistent/socket' \
-  nbde --format=raw -a disk.img --list -v
+  nbde --format=raw -a disk.img --list -v --appliance=always
 assert_status 1
 assert_stderr_matches \
   'did not start: .*/nonexistent/socket.: No such file or directory \('
 assert_stderr_has 'With LIBGUESTFS_BACKEND=direct,'
 
 # The same for programs.
-LIBGUESTFS_PATH=/nonexistent nbde --format=raw -a disk.img --list \
+LIBGUESTFS_PATH=/nonexistent nbde --format=raw -a disk.img --list --appliance=always \
   --machine-readable
 assert_status 1
 requires jq

@@ -27,7 +27,7 @@ export NBDE_ARGUMENTS=$tmp/arguments
 settings ()
 {
   rm -f arguments
-  nbde "$@" --list
+  nbde "$@" --list --appliance=always
   assert_status 1
   assert_one_error 'the appliance did not start'
   [ -s arguments ] || fail 'qemu was not started'

@@ -41,7 +41,7 @@ for option in add blocksize check colors force format help inspect list \
               tang-resolve tang-cacert tang-cert tang-key tang-proxy no-proxy \
               tang-connect-timeout tang-timeout deadline tang-retries \
               tang-parallel tang-keydir domain connect header exchange key \
-              keys-from-stdin echo-keys; do
+              keys-from-stdin echo-keys appliance; do
   assert_stdout_matches "^--$option\$"
 done
 [ -z "$(grep -v '^--[a-z-]*$' "$out")" ] || fail 'not only options'
@@ -55,7 +55,8 @@ assert_same_file long-options "$out"
 nbde --machine-readable
 assert_status 0
 assert_equal virt-nbde-unlock "$(head -n 1 "$out")" 'first feature'
-for feature in list preflight check inspect output-keys export-requests; do
+for feature in list preflight check inspect output-keys export-requests \
+               appliance; do
   assert_stdout_matches "^$feature\$"
 done
 [ ! -s "$err" ] || fail '--machine-readable prints to standard error'

@@ -7,7 +7,8 @@
 # kernel cannot keep qemu-nbd from other files.
 
 . "$(dirname "$0")/../lib/functions.sh"
-requires strace qemu-img qemu-nbd
+. "$top_srcdir/tests/lib/strace.sh"
+requires qemu-img qemu-nbd
 
 read_disk=$top_builddir/common/blocks/helper_read_disk
 [ -x "$read_disk" ] || skip 'helper_read_disk was not built (make check does it)'
@@ -21,51 +22,6 @@ qemu-img create -q -f qcow2 -b base -F raw middle
 qemu-img create -q -f qcow2 -b "$disks/middle" -F qcow2 top
 qemu-img create -q -f qcow2 -b /etc/shadow -F raw hostile 1M
 echo other > neighbour
-
-# Which files were opened, by whichever name?  -y shows where they are.
-#   opened_files TRACE
-opened_files ()
-{
-  grep -F open "$1" | sed -n 's/.* = [0-9][0-9]*<\(.*\)>$/\1/p' | sort -u
-}
-
-# Is this one of the system, or of this process?
-of_system ()
-{
-  case $1 in
-    /usr/* | /bin | /sbin | /lib | /lib32 | /lib64 | /usr | /lib/* | /lib64/* | \
-      /etc/ld.so.* | /etc/alternatives | /dev/null | /dev/zero | /dev/urandom | \
-      /etc/locale.alias | "$TMPDIR"/virt-nbde-unlock-*) ;;
-    "$top_builddir"/*) ;;
-    *) return 1 ;;
-  esac
-}
-
-# Only the files of the chain were opened, by openat and its like.
-#   opened_only TRACE FILE...
-opened_only ()
-{
-  local trace=$1 file
-  shift
-  for file; do
-    opened_files "$trace" | grep -qxF -e "$disks/$file" ||
-      fail "strace has not seen that $file was opened"
-  done
-  while read -r file; do
-    of_system "$file" || [[ " $* " == *" ${file#"$disks/"} "* ]] ||
-      fail "opened: $file"
-  done < <(opened_files "$trace")
-}
-
-#   traced TRACE COMMAND...
-traced ()
-{
-  local trace=$1
-  shift
-  run_command strace -f -qq -y -o "$trace" -e \
-    trace=open,openat,openat2,open_by_handle_at,socket,connect,bind,listen,accept,accept4,execve,mkdir,unlink,rename \
-    "$@"
-}
 
 cmp_bytes ()
 {
