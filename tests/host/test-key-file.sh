@@ -48,8 +48,8 @@ if [ "$(id -u)" -ne 0 ]; then
   refused dir/keys 'dir/keys: Permission denied'
 fi
 
-# With --force, the appliance is the next thing to be asked for.
-nbde --format=raw -a disk.img --output-keys keys --force
+# With --force, the appliance is the next thing to be asked for, if it is to look.
+nbde --format=raw -a disk.img --output-keys keys --force --appliance=always
 assert_status 1
 assert_stderr_has 'the appliance did not start'
 assert_equal precious "$(cat keys)" 'the file that was there'
