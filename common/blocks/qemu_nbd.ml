@@ -111,8 +111,10 @@ let explain files reason (outcome : Sandbox.outcome) =
      sprintf "%s: %s" program reason,
      s_"The storage below it may be slow: try again."
   | WSIGNALED signal ->
+     let said = if outcome.errors = "" then ""
+                else sprintf " (%s)" (with_names files (Qemu.reason outcome.errors)) in
      sprintf (f_"%s was ended by signal %d: it may have wanted more time or memory \
-                 than it may have") program (Signals.number signal),
+                 than it may have%s") program (Signals.number signal) said,
      s_"The image may be damaged."
   | WEXITED _ | WSTOPPED _ ->
      let said = if outcome.errors = "" then reason

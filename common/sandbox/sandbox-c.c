@@ -66,6 +66,13 @@ enum { NO_NETWORK, INTERNET, ALL_SOCKETS, ACCEPT };
 #define CPU_LIMIT 10            /* seconds */
 #define FILE_LIMIT (64ul * 1024 * 1024)
 
+/* What each thread takes of the address space.  qemu reads by up to 64 of them,
+ * and glibc gives each a heap of its own, of 64 MiB, if it may: then a limit that
+ * is ample for one is none for all.
+ */
+#define STACK_LIMIT (2ul * 1024 * 1024)
+#define HEAPS "1"
+
 #define ACCESS_READ                                                     \
   (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE            \
    | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -390,6 +397,7 @@ static int
 confine (int ruleset, scmp_filter_ctx filter, rlim_t memory, int given)
 {
   confine_limit (RLIMIT_AS, memory);
+  confine_limit (RLIMIT_STACK, STACK_LIMIT);
   confine_limit (RLIMIT_CPU, CPU_LIMIT);
   confine_limit (RLIMIT_FSIZE, FILE_LIMIT);
   confine_limit (RLIMIT_CORE, 0);
@@ -426,6 +434,8 @@ prepare (struct start *start)
       place (&start->given, &start->ruleset) == -1)
     return -1;
   if (start->network == ACCEPT && tell_of_socket () == -1)
+    return -1;
+  if (setenv ("MALLOC_ARENA_MAX", HEAPS, 1) == -1)
     return -1;
   reset_signals ();
   return confine (start->ruleset, start->filter, start->memory,
