@@ -12,6 +12,7 @@
 #
 # needs: appliance
 # timeout: 1500
+# alone
 
 . "$(dirname "$0")/../lib/functions.sh"
 requires_tang
