@@ -58,16 +58,8 @@ ended 15
 
 # During the launch, when qemu has made the temporary disk of the appliance and
 # not yet removed its name, which it does a moment later: here it never does.
-cat > qemu <<'END'
-#!/bin/sh
-case "$*" in
-  *guestfsd.sock*) mkdir "$TMPDIR/of-qemu" && : > "$TMPDIR/of-qemu/vl.disk" ;;
-esac
-exec "$REAL_QEMU" "$@"
-END
-chmod +x qemu
-REAL_QEMU=${LIBGUESTFS_HV:-$(guestfish get-hv)}
-export REAL_QEMU
+# shellcheck disable=SC2016
+wrap_qemu qemu 'mkdir "$TMPDIR/of-qemu" && : > "$TMPDIR/of-qemu/vl.disk"'
 LIBGUESTFS_HV=$PWD/qemu start
 [ -n "$(find "$run_tmp" -name vl.disk)" ] ||
   fail 'qemu has made its disk elsewhere'

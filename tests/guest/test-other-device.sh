@@ -29,18 +29,7 @@ disk_of disk.img before.luks
 disk_of after.img after.luks
 
 # The disk is changed when qemu is started with it for the first time.
-cat > hv <<'END'
-#!/bin/bash
-case " $* " in
-  *guestfsd.sock*)
-    [ -e changed ] || cp after.img disk.img
-    : > changed ;;
-esac
-exec "$REAL_QEMU" "$@"
-END
-chmod +x hv
-REAL_QEMU=${LIBGUESTFS_HV:-$(guestfish get-hv)}
-export REAL_QEMU
+wrap_qemu hv '[ -e changed ] || cp after.img disk.img; : > changed'
 
 LIBGUESTFS_HV=$PWD/hv nbde --format=raw -a disk.img --tang-allow 127.0.0.1 \
   --inspect --list

@@ -24,16 +24,9 @@ sha256sum part-lvm.img > sum
 unlock=(--format=raw -a part-lvm.img --tang-allow 127.0.0.1 --run --)
 
 # A qemu that notes each appliance.
-cat > qemu <<'END'
-#!/bin/sh
-case "$*" in
-  *guestfsd.sock*) echo appliance >> "$LAUNCHES" ;;
-esac
-exec "$REAL_QEMU" "$@"
-END
-chmod +x qemu
-REAL_QEMU=${LIBGUESTFS_HV:-$(guestfish get-hv)}
-export REAL_QEMU LIBGUESTFS_HV=$PWD/qemu LAUNCHES=$PWD/launches
+# shellcheck disable=SC2016
+wrap_qemu qemu 'echo appliance >> "$LAUNCHES"'
+export LIBGUESTFS_HV=$PWD/qemu LAUNCHES=$PWD/launches
 
 # So many were launched since this was called last:  launched NUMBER
 launched ()

@@ -452,6 +452,24 @@ run_processes ()
   done
 }
 
+# A qemu that runs these shell commands before it launches an appliance:
+#   wrap_qemu FILE COMMANDS
+# It is for LIBGUESTFS_HV.
+wrap_qemu ()
+{
+  cat > "$1" <<END
+#!/bin/bash
+case "\$*" in
+  *guestfsd.sock*)
+    $2 ;;
+esac
+exec "\$REAL_QEMU" "\$@"
+END
+  chmod +x "$1"
+  REAL_QEMU=${LIBGUESTFS_HV:-$(guestfish get-hv)}
+  export REAL_QEMU
+}
+
 # Find the appliance of the last run; sets qemu, and socket, which is in a folder
 # of libguestfs.
 find_qemu ()
