@@ -7,18 +7,17 @@
 
 open Printf
 
+(* Above it, there is nothing either. *)
 let in_folder f =
-  let folder = Files.make_folder ~parent:(Sys.getcwd ()) ~prefix:"blocks-" in
-  let before = Sys.getcwd () in
-  let finally () =
-    Sys.chdir before;
-    Files.remove folder in
-  Fun.protect ~finally (fun () ->
-    (* Above it, there is nothing either. *)
+  Testing.in_folder (fun folder ->
     let inner = Filename.concat folder "inner" in
     Unix.mkdir inner 0o700;
     Sys.chdir inner;
     f inner)
+
+let read_file = Testing.read_file
+let write_file = Testing.write_file
+let contains = Testing.contains
 
 let qemu_img arguments =
   if not (Process.succeeds "qemu-img" arguments) then
@@ -26,23 +25,6 @@ let qemu_img arguments =
 
 let create ?(options = []) format file =
   qemu_img (["create"; "-q"; "-f"; format] @ options @ [file; "1M"])
-
-let read_file name =
-  let channel = open_in_bin name in
-  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
-    really_input_string channel (in_channel_length channel))
-
-let write_file name text =
-  let channel = open_out_bin name in
-  output_string channel text;
-  close_out channel
-
-let contains text part =
-  let length = String.length part in
-  let rec search i =
-    i + length <= String.length text
-    && (String.sub text i length = part || search (i + 1)) in
-  search 0
 
 (* Where a text stands in another one. *)
 let position text part =

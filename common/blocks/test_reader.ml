@@ -7,38 +7,16 @@
 
 open Printf
 
-let in_folder f =
-  let folder = Files.make_folder ~parent:(Sys.getcwd ()) ~prefix:"reader-" in
-  let before = Sys.getcwd () in
-  let finally () =
-    Sys.chdir before;
-    Files.remove folder in
-  Fun.protect ~finally (fun () ->
-    Sys.chdir folder;
-    f folder)
+let in_folder = Testing.in_folder
+let read_file = Testing.read_file
+let write_file = Testing.write_file
+let contains = Testing.contains
 
 let run program arguments =
   if not (Process.succeeds program arguments) then
     failwith (String.concat " " (program :: arguments))
 
 let qemu_img = run "qemu-img"
-
-let read_file name =
-  let channel = open_in_bin name in
-  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
-    really_input_string channel (in_channel_length channel))
-
-let write_file name text =
-  let channel = open_out_bin name in
-  output_string channel text;
-  close_out channel
-
-let contains text part =
-  let length = String.length part in
-  let rec search i =
-    i + length <= String.length text
-    && (String.sub text i length = part || search (i + 1)) in
-  search 0
 
 let fails ?hint name words f =
   match f () with

@@ -4,10 +4,7 @@
  * Messages as text on standard error, and as JSON where it is wanted.
  *)
 
-let read_file name =
-  let channel = open_in_bin name in
-  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
-    really_input_string channel (in_channel_length channel))
+let read_file = Testing.read_file
 
 (* What f writes to standard error. *)
 let captured f =

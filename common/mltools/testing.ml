@@ -44,6 +44,33 @@ let refuses name expected f =
 
 let list show items = sprintf "[%s]" (String.concat "; " (List.map show items))
 
+let read_file name =
+  let channel = open_in_bin name in
+  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
+    really_input_string channel (in_channel_length channel))
+
+let write_file name text =
+  let channel = open_out_bin name in
+  output_string channel text;
+  close_out channel
+
+let contains text part =
+  let length = String.length part in
+  let rec search i =
+    i + length <= String.length text
+    && (String.sub text i length = part || search (i + 1)) in
+  search 0
+
+let in_folder f =
+  let before = Sys.getcwd () in
+  let folder = Files.make_folder ~parent:before ~prefix:"testing-" in
+  let finally () =
+    Sys.chdir before;
+    Files.remove folder in
+  Fun.protect ~finally (fun () ->
+    Sys.chdir folder;
+    f folder)
+
 let finish () =
   printf "%d checks, %d failed\n%!" !checks !failures;
   (* A test that checks nothing has not passed. *)

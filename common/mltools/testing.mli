@@ -27,5 +27,15 @@ val refuses : string -> string -> (unit -> 'a) -> unit
 val list : ('a -> string) -> 'a list -> string
 (** To show a list. *)
 
+val read_file : string -> string
+val write_file : string -> string -> unit
+(** [write_file name text]: a new file, or in place of the one that is there. *)
+
+val contains : string -> string -> bool
+(** [contains text part] *)
+
+val in_folder : (string -> 'a) -> 'a
+(** Run a function in a new folder, whose name it gets, and remove that. *)
+
 val finish : unit -> unit
 (** End the program: 0 if all checks held, 1 otherwise. *)

@@ -22,10 +22,7 @@ let entry ?key ?(kind = Types.Partition) ?(uuid = uuid) device =
 
 let lines = List.hd Key_format.all
 
-let read_file name =
-  let channel = open_in_bin name in
-  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
-    really_input_string channel (in_channel_length channel))
+let read_file = Testing.read_file
 
 (* Run f with the name of a folder that is empty before, and see what it has
  * left there.

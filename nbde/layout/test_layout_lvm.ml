@@ -71,8 +71,8 @@ let test_pvck () =
     Trial.to_file "pv" (List.hd (disks_of ~offset example));
     let headers = Trial.output "pvck" ["--dump"; "headers"; "pv"] in
     Testing.is_true "no complaint of pvck"
-      (not (Trial.contains headers "CHECK")
-       && Trial.contains headers "LABELONE");
+      (not (Testing.contains headers "CHECK")
+       && Testing.contains headers "LABELONE");
     let text = Trial.output "pvck" ["--dump"; "metadata"; "pv"] in
     let strip text =
       List.filter ((<>) "") (String.split_on_char '\n' text) in
@@ -85,7 +85,7 @@ let test_pvck () =
 let test_unknown () =
   let unknown name word text = Trial.is_unknown name word (disks_of text) in
   let replace from into =
-    if not (Trial.contains example from) then failwith from;
+    if not (Testing.contains example from) then failwith from;
     Str.replace_first (Str.regexp_string from) into example in
   unknown "striped" "striped" (replace "stripe_count = 1" "stripe_count = 2");
   List.iter (fun kind ->
@@ -295,11 +295,6 @@ let configuration loops = sprintf
   (String.concat ""
      (List.map (fun loop -> sprintf "\"a|^%s$|\", " loop) loops))
 
-let write_file name text =
-  let channel = open_out_bin name in
-  output_string channel text;
-  close_out channel
-
 (* Where a loop device is: its disk, offset and length. *)
 type loop = { node : string; disk : int; at : int }
 
@@ -395,13 +390,13 @@ let with_loops places f =
     List.iter (fun { node; _ } ->
       ignore (Process.succeeds "losetup" ["--detach"; node])) loops in
   Fun.protect ~finally:detach (fun () ->
-    write_file "lvm.conf" (configuration (List.map (fun l -> l.node) loops));
+    Testing.write_file "lvm.conf" (configuration (List.map (fun l -> l.node) loops));
     Unix.putenv "LVM_SYSTEM_DIR" (Sys.getcwd ());
     Unix.putenv "LVM_SUPPRESS_FD_WARNINGS" "1";
     f loops)
 
 let test_lvm_itself () =
-  List.iter (fun i -> write_file (sprintf "disk%d" i) "";
+  List.iter (fun i -> Testing.write_file (sprintf "disk%d" i) "";
                       Unix.truncate (sprintf "disk%d" i) (16 * mib)) [0; 1; 2];
   ignore (Trial.output "sh"
             ["-c"; "printf 'label: gpt\\n,6M\\n,8M\\n' | \

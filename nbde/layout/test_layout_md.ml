@@ -68,7 +68,7 @@ let test_versions () =
     Testing.is_true (name ^ ": mdadm: its checksum")
       (List.exists (fun line ->
          String.length line > 7
-         && Trial.contains line "Checksum" && Trial.contains line "correct")
+         && Testing.contains line "Checksum" && Testing.contains line "correct")
          (lines text));
     let blkid =
       Trial.output "blkid" ["-p"; "-o"; "export"; name] in

@@ -92,19 +92,12 @@ let show layout =
 let check name expected layout =
   Testing.equal name (String.concat "\n  ") expected (show layout)
 
-let contains text part =
-  let length = String.length part in
-  let rec search i =
-    i + length <= String.length text
-    && (String.sub text i length = part || search (i + 1)) in
-  search 0
-
 let is_unknown name word disks =
   let layout = scan disks in
   let lines =
     List.map (fun (unknown : Layout.unknown) ->
       unknown.where ^ ": " ^ unknown.reason) (Layout.unknown layout) in
-  if List.exists (fun line -> contains line word) lines then
+  if List.exists (fun line -> Testing.contains line word) lines then
     Testing.is_true name true
   else Testing.text name word (String.concat "; " (show layout))
 

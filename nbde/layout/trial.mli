@@ -38,9 +38,6 @@ val is_unknown : string -> string -> disk list -> unit
 (** [is_unknown name word disks]: there is an unknown with this word in its
     reason or in its place. *)
 
-val contains : string -> string -> bool
-(** Is the second text in the first one? *)
-
 val output : string -> string list -> string
 (** What a program prints.  Fails if that fails. *)
 
