@@ -105,21 +105,21 @@ let with_names files text =
 
 (* Why there is nothing to read, and what to try. *)
 let explain files reason (outcome : Sandbox.outcome) =
+  let said f ~otherwise =
+    if outcome.errors = "" then otherwise
+    else f (with_names files (Qemu.reason outcome.errors)) in
   match outcome.status with
   | WEXITED 127 -> Qemu.reason outcome.errors, package_hint
   | WEXITED 0 | WSIGNALED _ | WSTOPPED _ when not outcome.in_time ->
      sprintf "%s: %s" program reason,
      s_"The storage below it may be slow: try again."
   | WSIGNALED signal ->
-     let said = if outcome.errors = "" then ""
-                else sprintf " (%s)" (with_names files (Qemu.reason outcome.errors)) in
+     let said = said (sprintf " (%s)") ~otherwise:"" in
      sprintf (f_"%s was ended by signal %d: it may have wanted more time or memory \
                  than it may have%s") program (Signals.number signal) said,
      s_"The image may be damaged."
   | WEXITED _ | WSTOPPED _ ->
-     let said = if outcome.errors = "" then reason
-                else Qemu.reason outcome.errors in
-     with_names files said,
+     said Fun.id ~otherwise:(with_names files reason),
      s_"It may be damaged, or in the middle of a change by a guest that is \
         running: try again, or copy it anew."
 

@@ -102,9 +102,8 @@ let kind : Layout.kind -> Types.kind = function
 (* The array that has it is there as well, under another name. *)
 let check_member name = function
   | Headers.Luks _ | Headers.Refused _ ->
-     raise (Drives.Unsure (
-       Printf.sprintf (f_"%s: begins like a LUKS device, and is a member of an \
-                          MD array") name))
+     Drives.unsure
+       (f_"%s: begins like a LUKS device, and is a member of an MD array") name
   | Headers.Physical_volume | Bad_place _ | Other -> Headers.Other
 
 let look_here reads headers { Layout.block; kind = k; contents } =

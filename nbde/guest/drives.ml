@@ -225,6 +225,8 @@ type reading = { reader : Reader.t; sector_size : int }
 
 exception Unsure of string
 
+let unsure fmt = ksprintf (fun reason -> raise (Unsure reason)) fmt
+
 let default_sector_size = 512
 
 let open_reader { disk; image } =
@@ -234,7 +236,7 @@ let open_reader { disk; image } =
     Remote { protocol = "nbd"; server; path; _ } ->
      Reader.open_nbd ~server ~export:path ~title ()
   | Server { title; _ }, _ ->
-     raise (Unsure (sprintf (f_"%s: only the appliance reads it") title))
+     unsure (f_"%s: only the appliance reads it") title
 
 let open_drive drive =
   match open_reader drive with
@@ -242,8 +244,8 @@ let open_drive drive =
      { reader;
        sector_size =
          Option.value drive.disk.blocksize ~default:default_sector_size }
-  | exception Reader.Unsafe reason -> raise (Unsure reason)
-  | exception Failure.Error { message; _ } -> raise (Unsure message)
+  | exception Reader.Unsafe reason -> unsure "%s" reason
+  | exception Failure.Error { message; _ } -> unsure "%s" message
 
 let close readings = List.iter (fun { reader; _ } -> Reader.close reader) readings
 

@@ -41,6 +41,9 @@ type reading = {
 exception Unsure of string
 (** Here that cannot be known, or not safely: why.  The appliance can. *)
 
+val unsure : ('a, unit, string, 'b) format4 -> 'a
+(** Raises {!Unsure}. *)
+
 val open_here : t -> reading list
 (** In order; {!close} closes them.  Raises {!Unsure}, {!Signals.Interrupted}. *)
 

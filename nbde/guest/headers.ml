@@ -75,17 +75,6 @@ let load t ~device ~size fetch =
      forget ();
      raise e
 
-(* Fewer bytes than wanted where the file ends. *)
-let read_at fd offset length =
-  let buf = Bytes.create length in
-  ignore (Unix.LargeFile.lseek fd offset Unix.SEEK_SET);
-  let rec loop filled =
-    match Unix.read fd buf filled (length - filled) with
-    | 0 -> filled
-    | n -> loop (filled + n) in
-  let filled = if length = 0 then 0 else loop 0 in
-  Bytes.sub_string buf 0 filled
-
 (* How block devices are read. *)
 
 type reads = {
@@ -107,7 +96,7 @@ let read_detached reads t (kind, name) file =
     let fd = Unix.openfile file [Unix.O_RDONLY; Unix.O_CLOEXEC] 0 in
     Fun.protect ~finally:(fun () -> Unix.close fd) (fun () ->
       let size = Unix.LargeFile.lseek fd 0L Unix.SEEK_END in
-      match load t ~device:name ~size (read_at fd) with
+      match load t ~device:name ~size (Chain.read_at fd) with
       | Some (luks, info) ->
          { name; kind; size = reads.size name; luks; info;
            detached = Some file }
@@ -203,10 +192,7 @@ let read_either reads t device =
   | None -> read_attached reads t device
 
 let limit name reason =
-  { Clevis.code = Limit; message = reason; line = name ^ ": " ^ reason;
-    hint = Some (s_"Give fewer disks at once.");
-    device = Some name; token = None; keyslot = None; pin = None; url = None;
-    mapped = None; address = None; http_status = None }
+  Types.error Limit name ~hint:(s_"Give fewer disks at once.") reason
 
 let read reads t (kind, name) =
   Signals.check ();

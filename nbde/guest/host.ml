@@ -4,8 +4,6 @@
  * The block devices of a guest, read on this host.
  *)
 
-open Printf
-
 open Gettext
 
 (* A LUKS device whose volume key is in the vault. *)
@@ -22,7 +20,7 @@ type t = {
   mutable opened : (string * opened) list;
 }
 
-let unsure fmt = ksprintf (fun reason -> raise (Drives.Unsure reason)) fmt
+let unsure = Drives.unsure
 
 (* Bytes. *)
 
@@ -111,14 +109,17 @@ let devices t =
   | [] -> Layout.devices layout
   | { where; reason } :: _ -> unsure "%s: %s" where reason
 
-let block t name =
-  let is_it { Layout.block; _ } = block.Block.name = name in
-  match List.find_opt is_it (Layout.devices (layout t)) with
-  | Some { block; _ } -> block
-  | None -> unsure (f_"%s: is not known here") name
+(* By name: a disk may have thousands, each of which is read several times. *)
+let blocks t =
+  let table = Hashtbl.create 16 in
+  List.iter (fun { Layout.block; _ } ->
+    Hashtbl.replace table block.Block.name block) (Layout.devices (layout t));
+  fun name ->
+    match Hashtbl.find_opt table name with
+    | Some block -> block
+    | None -> unsure (f_"%s: is not known here") name
 
-let read_device t name ~offset ~length =
-  let block = block t name in
+let read_device t (block : Block.t) ~offset ~length =
   if offset < 0L || offset >= Int64.of_int block.size then ""
   else
     let offset = Int64.to_int offset in
@@ -130,8 +131,10 @@ let read_device t name ~offset ~length =
 let first = 16 * 1024
 
 let reads t =
-  { Headers.size = (fun name -> Int64.of_int (block t name).size);
-    read = (fun name ~offset ~length -> read_device t name ~offset ~length);
+  let block = blocks t in
+  { Headers.size = (fun name -> Int64.of_int (block name).Block.size);
+    read = (fun name ~offset ~length ->
+      read_device t (block name) ~offset ~length);
     first;
     little = first;
     ahead = 0;
@@ -153,7 +156,7 @@ let unlock t (device : Types.device) ~mapname ~key ~keyslot =
   try
     let extent = Clevis.Luks.data_extent device.luks in
     Clevis.Luks.unlock device.luks ~key ~keyslot;
-    let opened = { block = block t device.name; luks = device.luks; extent } in
+    let opened = { block = blocks t device.name; luks = device.luks; extent } in
     t.opened <- ("/dev/mapper/" ^ mapname, opened) :: t.opened
   with Clevis.Error { line; _ } -> unsure "%s" line
 

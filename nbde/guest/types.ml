@@ -105,10 +105,13 @@ let key outcome =
      Option.map (fun (u : Clevis.Exchange.unlocked) -> u.key)
        (unlocked outcome)
 
-let plain_error ({ name; _ } : device) ?hint message =
-  { Clevis.code = Decrypt; message; line = name ^ ": " ^ message; hint;
+let error code name ?hint message =
+  { Clevis.code; message; line = name ^ ": " ^ message; hint;
     device = Some name; token = None; keyslot = None; pin = None; url = None;
     mapped = None; address = None; http_status = None }
+
+let plain_error ({ name; _ } : device) ?hint message =
+  error Decrypt name ?hint message
 
 let uuid_char = function
   | '0'..'9' | 'a'..'f' | 'A'..'F' | '-' -> true

@@ -148,6 +148,9 @@ val unlocked : outcome -> Clevis.Exchange.unlocked option
 val key : outcome -> Clevis.Key.t option
 (** The key that opens it, recovered or given. *)
 
+val error : Clevis.code -> string -> ?hint:string -> string -> Clevis.error
+(** [error code name message], of the device with this name. *)
+
 val plain_error : device -> ?hint:string -> string -> Clevis.error
 (** A failure of which nothing is known but the device and the cause. *)
 
