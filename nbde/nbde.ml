@@ -53,6 +53,7 @@ let plan (c : Cmdline.t) policy =
   let { Guest_options.selectors; headers; place; _ } = c.guest in
   List.iter (fun (_, file) -> Drives.check_file file) headers;
   { Plan.depth = depth c; policy; place;
+    deadline = Deadline.make policy ~seconds:(Servers.deadline c.servers);
     headers = Headers.make ~detached:headers;
     given_keys = Given_keys.load selectors (Guest_options.ask c.guest);
     may_restart = c.appliance.memsize = None }
@@ -328,7 +329,13 @@ let explain = function
      eprintf "%s\n%!" usage_advice
   | e -> print_error (Error_text.of_exn e)
 
+(* A run is short: what it has in its young heap, by default 2 MiB of it, is not
+ * worth to be kept apart for so long.
+ *)
+let young_words = 32_768
+
 let main () =
+  Gc.set { (Gc.get ()) with minor_heap_size = young_words };
   Process.open_standard_files ();
   Signals.catch ();
   let status =

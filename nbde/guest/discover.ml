@@ -12,7 +12,7 @@ module Names = Set.Make (String)
 type seen = {
   looked : Names.t;
   unreadable : (string * string) list; (* of them, to be looked at again; why *)
-  listed : string list;
+  listed : (string * int64 option) list; (* with the size, if it is known *)
   hardware : Block_devices.hardware option;
   lvm : bool; (* some device was a physical volume of LVM *)
 }
@@ -30,7 +30,11 @@ let nothing =
 
 let was_seen seen name = Names.mem name seen.looked
 
-let in_order seen = seen.listed
+let in_order seen = List.map fst seen.listed
+
+let sizes { listed; _ } =
+  List.filter_map (fun (name, size) ->
+    Option.map (fun size -> name, size) size) listed
 
 let names = List.map snd
 
@@ -88,7 +92,9 @@ let in_appliance g headers ~opened seen =
   let volumes =
     if lvm then Block_devices.logical_volumes g ~rescan:new_volumes else [] in
   let found_volumes = look_at volumes in
-  found seen ~listed:(names (outer @ volumes @ mapped))
+  found seen
+    ~listed:(List.map (fun name -> name, None)
+               (names (outer @ volumes @ mapped)))
     ~hardware:(Some hardware) ~lvm ~new_volumes
     (found_outer @ found_volumes @ found_mapped)
 
@@ -117,6 +123,9 @@ let look_here reads headers { Layout.block; kind = k; contents } =
 
 let name { Layout.block; _ } = block.Block.name
 
+let name_and_size { Layout.block; _ } =
+  block.Block.name, Some (Int64.of_int block.size)
+
 let on_host host headers seen =
   Timing.step Discover @@ fun () ->
   let all = Host.devices host in
@@ -127,7 +136,7 @@ let on_host host headers seen =
   let results = List.map (look_here (Host.reads host) headers) unseen in
   (* Not before all is known: the appliance would say it again. *)
   List.iter2 (fun device -> Headers.say (name device)) unseen results;
-  found seen ~listed:(List.map name all) ~hardware:None
+  found seen ~listed:(List.map name_and_size all) ~hardware:None
     ~lvm:(List.exists is_volume all)
     ~new_volumes:(List.exists is_new_volume unseen)
     (List.combine (List.map name unseen) results)

@@ -36,3 +36,6 @@ val say_unreadable : seen -> unit
 val in_order : seen -> string list
 (** All block devices that may be LUKS, as they were listed last: in the order
     of {!Types.kind}; within a kind as libguestfs lists them. *)
+
+val sizes : seen -> (string * int64) list
+(** Bytes of those of them that were read on this host. *)

@@ -63,16 +63,20 @@ let text_unless word f =
 let known f = text_unless "unknown" f
 let filled f = text_unless "" f
 
-(* Only a subvolume is not named as its device. *)
-let size_of (g : Guestfs.guestfs) mountable =
+let canonical (g : Guestfs.guestfs) device =
+  unless_error ~default:device (fun () -> g#canonical_device_name device)
+
+(* Only a subvolume is not named as its device.  To ask for a size takes a program
+ * in the appliance.
+ *)
+let size_of (g : Guestfs.guestfs) { Types.sizes; _ } mountable =
   unless_error ~default:None (fun () ->
     let device =
       if String.starts_with ~prefix:"/dev/" mountable then mountable
       else g#mountable_device mountable in
-    Some (g#blockdev_getsize64 device))
-
-let canonical (g : Guestfs.guestfs) device =
-  unless_error ~default:device (fun () -> g#canonical_device_name device)
+    match List.assoc_opt (canonical g device) sizes with
+    | Some size -> Some size
+    | None -> Some (g#blockdev_getsize64 device))
 
 (* Whose label and UUID libguestfs takes from blkid, which is then asked once,
  * not for each by itself.  It writes special characters of a label in a way of
@@ -94,7 +98,7 @@ let tags (g : Guestfs.guestfs) device =
                      && is_plain "LABEL" && is_plain "UUID" -> tags
   | _ -> []
 
-let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
+let filesystem (g : Guestfs.guestfs) findings ~details ?fstype device =
   let tags = if details then tags g device else [] in
   let detail name f =
     if not details then None
@@ -108,7 +112,7 @@ let filesystem (g : Guestfs.guestfs) ~details ?fstype device =
       (match fstype, List.assoc_opt "TYPE" tags with
        | Some fstype, _ | None, Some fstype -> Some fstype
        | None, None -> filled (fun () -> g#vfs_type device));
-    size = size_of g device;
+    size = size_of g findings device;
     label = detail "LABEL" (fun () -> g#vfs_label device);
     uuid = detail "UUID" (fun () -> g#vfs_uuid device) }
 
@@ -179,7 +183,7 @@ let operating_system (g : Guestfs.guestfs) findings wanted root =
   let detail f = if details then known f else None in
   let kind = detail (fun () -> g#inspect_get_type root) in
   let windows f = of_windows kind ~default:None (fun () -> Some (f root)) in
-  let volume = remembering (fun device -> filesystem g ~details device) in
+  let volume = remembering (fun device -> filesystem g findings ~details device) in
   let mountpoints = List.sort compare (g#inspect_get_mountpoints root) in
   let by_letter (a, _) (b, _) =
     compare (String.lowercase_ascii a) (String.lowercase_ascii b) in
@@ -217,13 +221,14 @@ let operating_system (g : Guestfs.guestfs) findings wanted root =
     icon }
 
 (* Where no operating system says what belongs where. *)
-let loose_filesystems (g : Guestfs.guestfs) { details; _ } =
-  List.map (fun (device, fstype) -> filesystem g ~details ~fstype device)
+let loose_filesystems (g : Guestfs.guestfs) findings { details; _ } =
+  List.map (fun (device, fstype) ->
+    filesystem g findings ~details ~fstype device)
     (Filesystems.all g)
 
 let inspect (g : Guestfs.guestfs) findings wanted =
   match Array.to_list (g#inspect_os ()) with
-  | [] -> { systems = []; loose = loose_filesystems g wanted }
+  | [] -> { systems = []; loose = loose_filesystems g findings wanted }
   | roots ->
      { systems = List.map (operating_system g findings wanted) roots;
        loose = [] }

@@ -78,6 +78,7 @@ type outcome = {
 type findings = {
   outcomes : outcome list;
   refused : refused list;
+  sizes : (string * int64) list;
 }
 
 let is_bound device =

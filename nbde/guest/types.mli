@@ -134,6 +134,8 @@ type outcome = {
 type findings = {
   outcomes : outcome list;      (** in the order of {!kind}, then by name *)
   refused : refused list;
+  sizes : (string * int64) list;
+      (** bytes of block devices, by name, as far as they are known *)
 }
 
 val is_bound : device -> bool

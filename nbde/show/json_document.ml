@@ -268,7 +268,7 @@ let timings () =
   ]
 
 let json t =
-  let { outcomes; refused = damaged } = t.findings in
+  let { outcomes; refused = damaged; _ } = t.findings in
   let inspected f = nullable f t.inspection in
   Dict [
     "version", int version;

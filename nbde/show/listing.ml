@@ -125,7 +125,7 @@ let fitted line =
        Lines.indent n first :: List.map (Lines.indent (n + 2)) rest
   )
 
-let lines { outcomes; refused } =
+let lines { outcomes; refused; _ } =
   let blocks =
     List.map device_lines outcomes
     @ List.map (fun refused -> [refused_line refused]) refused in

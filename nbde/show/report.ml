@@ -31,7 +31,7 @@ let check_line { device; state } =
     | Untried | Unbound -> s_"no Clevis binding" in
   sprintf "%s %s: %s" device.name device.info.uuid text
 
-let check_lines { outcomes; refused } =
+let check_lines { outcomes; refused; _ } =
   List.map Escape.text
     (List.map check_line outcomes @ List.map Listing.refused_line refused)
 
@@ -121,7 +121,7 @@ let verdict outcome =
 (* A header that cannot be read may have had a binding, so it counts as a
  * device that was not unlocked, but not when devices were only looked at.
  *)
-let refused_verdicts { outcomes; refused } =
+let refused_verdicts { outcomes; refused; _ } =
   let untried outcome =
     match outcome.state with
     | Untried -> true

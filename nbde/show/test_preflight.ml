@@ -56,7 +56,7 @@ let token ?(kind = "clevis") pin =
 
 let make ?(refused = []) tokens verdict leaves =
   let outcomes = [{ device = device tokens; state = Untried }] in
-  Preflight.make { outcomes; refused } [{ verdict; leaves }]
+  Preflight.make { outcomes; refused; sizes = [] } [{ verdict; leaves }]
 
 let status name expected preflight =
   Testing.number name expected (Preflight.exit_status preflight)

@@ -44,7 +44,7 @@ let findings ?(refused = []) outcomes =
   let refused =
     List.map (fun name -> { name; kind = Partition; error = error "header" })
       refused in
-  { outcomes; refused }
+  { outcomes; refused; sizes = [] }
 
 let unbound name = outcome ~tokens:[token ~kind:"systemd-tpm2" 0] name Unbound
 let recovered name = outcome name (Recovered (unlocked ()))

@@ -18,6 +18,7 @@ type place =
 type t = {
   depth : depth;
   policy : Clevis.Policy.t;
+  deadline : Deadline.t;
   place : place;
   given_keys : Given_keys.t;
   may_restart : bool;
@@ -31,7 +32,6 @@ let check_place { place; _ } =
                 program must be built with such a version.")
       (f_"--exchange=appliance: the libguestfs that this program was built \
           with has no clevis_luks_unlock")
-
 
 let release { given_keys; headers; _ } =
   Given_keys.release_held given_keys;

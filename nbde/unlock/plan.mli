@@ -23,6 +23,7 @@ type place =
 type t = {
   depth : depth;
   policy : Clevis.Policy.t;     (** of [On_host] *)
+  deadline : Deadline.t;        (** the same *)
   place : place;                (** of [Open] *)
   given_keys : Given_keys.t;    (** for what no binding opens *)
   may_restart : bool;           (** was the memory of the appliance left to

@@ -59,6 +59,11 @@ let default = {
 let state_suffix = ".state"
 let replies_suffix = ".replies"
 
+(* As in policy.c. *)
+let default_deadline = 60.
+
+let deadline s = Option.value s.deadline ~default:default_deadline
+
 let default_state ~requests = requests ^ state_suffix
 
 let state_of_replies ~replies =

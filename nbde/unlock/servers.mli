@@ -43,6 +43,9 @@ type settings = {
 
 val default : settings
 
+val deadline : settings -> float
+(** Seconds for all exchanges. *)
+
 val default_state : requests:string -> string
 (** The file of the state that belongs to a file of requests. *)
 

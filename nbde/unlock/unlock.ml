@@ -11,10 +11,11 @@ open Types
 (* One thread verifies keys one after another, while servers may still be
  * asked.
  *)
-let exchange { policy; _ } lukses =
+let exchange { policy; deadline; _ } lukses =
   let results =
     Timing.step Exchange (fun () ->
-      Clevis.Exchange.run ~tick:Signals.check policy lukses) in
+      Deadline.within deadline (fun () ->
+        Clevis.Exchange.run ~tick:Signals.check policy lukses)) in
   let verifying (result : Clevis.Exchange.result) =
     match result.status with
     | Unlocked { verify_seconds; _ } -> verify_seconds
@@ -91,7 +92,8 @@ let findings plan known =
   { outcomes = List.stable_sort compare_outcomes (outcomes_of known);
     refused =
       List.concat_map (fun { found; _ } -> found.Discover.refused)
-        (List.rev known.rounds) }
+        (List.rev known.rounds);
+    sizes = Discover.sizes seen }
 
 let judge plan devices =
   match plan.depth with

@@ -56,6 +56,16 @@ assert_stdout_matches '^ +Unlocked by: +token 0, keyslot 1$'
 assert_stdout_matches "^ +Server: +$TANG_URL_one\$"
 assert_stdout_matches '^ +Exchange: +[0-9.]+ s$'
 
+# The appliance is not asked for what the host has seen.
+nbde -x --format=raw -a part-lvm.img --tang-allow 127.0.0.1 --inspect
+assert_status 0
+assert_stderr_has 'libguestfs: trace: virt-nbde-unlock: inspect_os'
+for call in list_devices list_partitions list_md_devices lvs \
+            blockdev_getsize64 pread_device; do
+  assert_stderr_lacks "libguestfs: trace: virt-nbde-unlock: $call "
+done
+assert_stdout_matches '^ +/ +/dev/demo/root +ext4 +96(\.0)? ?M'
+
 # What was asked for is all that is on standard output.
 assert_stdout_lacks 'virt-nbde-unlock:'
 assert_stdout_lacks '[  '

@@ -77,6 +77,27 @@ for layers in 2:two 3:three 8:eight; do
 done
 unsure_of nested 'LUKS in LUKS in LUKS without end'
 
+# One deadline for all layers: a server that takes two seconds for the first one, and
+# never answers for the second.
+cat > late <<END
+#!/bin/bash
+[ ! -e ${tmp@Q}/asked ] || exec sleep 86400
+touch ${tmp@Q}/asked
+sleep 2
+exec $(tangd_command "$TANG_DIR_one")
+END
+chmod +x late
+start_server late "exec $tmp/late"
+rm -f keys
+nbde --appliance=never --format=raw -a two --tang-allow 127.0.0.1 \
+  --tang-map "127.0.0.1=$TANG_URL_late" --tang-timeout 600 --deadline 3 \
+  --output-keys keys
+assert_status 4
+left=$(sed -n 's/.*within the deadline of \([0-9.]*\) seconds.*/\1/p' "$err" |
+  head -n 1)
+[[ $left =~ ^(0\.[0-9]+|1)$ ]] ||
+  fail "the second layer had '$left' seconds: $(cat "$err")"
+
 # A volume that has the name of an open device: the host would take one for the
 # other, and look no further.
 
