@@ -75,13 +75,18 @@ let has_protocol file =
   | None, _ -> false
 
 (* Files that are no files: to read them may take, change or await something.
- * Those of the kernel are empty for stat, or below these folders.
+ * Those of the kernel are empty for stat, or below these folders, or in the same
+ * filesystem, mounted at another place.
  *)
 let is_of_kernel file =
   let real = Unix.realpath file in
-  (Unix.LargeFile.stat real).st_size = 0L
-  || List.exists (fun prefix -> String.starts_with ~prefix real)
-       ["/proc/"; "/sys/"]
+  let { Unix.LargeFile.st_size; st_dev; _ } = Unix.LargeFile.stat real in
+  let is_in folder =
+    String.starts_with ~prefix:(folder ^ "/") real
+    || (match Unix.LargeFile.stat folder with
+        | { st_dev = its; _ } -> its = st_dev
+        | exception Unix.Unix_error _ -> false) in
+  st_size = 0L || List.exists is_in ["/proc"; "/sys"]
 
 let refuse_backing above file reason =
   Failure.error
