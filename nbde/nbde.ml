@@ -126,14 +126,7 @@ let print_failures findings =
   List.iter (Messages.info "%s") (Report.unbound findings);
   errors
 
-(* Where devices were looked for, and how. *)
-type view = {
-  g : Guestfs.guestfs option;   (* the appliance, if there is one *)
-  reason : string option;       (* why *)
-  find : unit -> Types.findings;
-}
-
-let inspect (c : Cmdline.t) { g; _ } (found : Json_document.t) =
+let inspect (c : Cmdline.t) { View.g; _ } (found : Json_document.t) =
   let gather g =
     Inspect.gather g found.findings (wanted c)
       ~partial:(Report.exit_status found.findings <> 0) in
@@ -163,7 +156,7 @@ let mount session g found =
     true, found)
 
 (* All that asks, opens and prints. *)
-let work (c : Cmdline.t) (plan : Plan.t) view =
+let work (c : Cmdline.t) (plan : Plan.t) (view : View.t) =
   Fun.protect ~finally:(fun () -> Plan.release plan) (fun () ->
     let findings = view.find () in
     check_locked_memory ();
@@ -197,7 +190,7 @@ let release ({ given_keys; policy; _ } : Plan.t) =
   Clevis.Policy.release policy
 
 (* The keys are wiped before the guest can be looked into. *)
-let serve (c : Cmdline.t) session plan view =
+let serve (c : Cmdline.t) session plan (view : View.t) =
   let found, _ = work c plan view in
   release plan;
   No_keys.from_now_on ();
@@ -216,72 +209,9 @@ let hand_over (c : Cmdline.t) (found, handover) =
   No_keys.from_now_on ();
   Option.fold ~none:status ~some:Handover.run handover
 
-(* The first look of the host. *)
-let look_here (c : Cmdline.t) plan drives =
-  match c.looks, c.guest.place with
-  | Always, _ -> Error "--appliance=always"
-  | _, In_appliance -> Error "--exchange=appliance"
-  | (Auto | Never), On_host ->
-     Messages.message (f_"Searching for LUKS devices");
-     match Host.make drives with
-     | exception Drives.Unsure reason -> Error reason
-     | host ->
-        try Ok (host, Unlock.search host plan)
-        with e ->
-          Host.close host;
-          raise e
-
-let forbid reason =
-  Failure.error
-    ~hint:(s_"With --appliance=auto it is launched where it is needed.")
-    (f_"the appliance is needed, which --appliance=never forbids: %s") reason
-
-let finish_here plan (host, search) =
-  Fun.protect ~finally:(fun () -> Host.close host) (fun () ->
-    Unlock.on_host host plan search)
-
-let in_appliance (c : Cmdline.t) janitor ~lasting ~reason drives plan
-      ~foreseen known f =
-  (* Whatever is begun anew knows nothing. *)
-  let known = ref known in
-  let find g () =
-    let now = !known in
-    known := (fun () -> Unlock.nothing_known reason);
-    Unlock.in_appliance g plan (now ()) in
-  Messages.debug "the appliance is launched: %s" reason;
-  Appliance.with_launched ~janitor ~lasting { c.appliance with foreseen } drives
-    (fun g -> f plan { g = Some g; reason = Some reason; find = find g })
-
-(* The host goes on while the appliance is launched. *)
-let together c janitor ~lasting ~reason drives plan ((_, search) as looked) f =
-  let foreseen = Unlock.memory_foreseen plan search in
-  let others = Beside.start (fun () -> finish_here plan looked) in
-  let known () = Beside.result others ~step:Exchange ~from:Launch in
-  Fun.protect ~finally:(fun () -> Beside.stop others) (fun () ->
-    in_appliance c janitor ~lasting ~reason drives plan ~foreseen known f)
-
-(* The host first, and the appliance only if that is not enough. *)
-let one_by_one (c : Cmdline.t) janitor ~lasting drives plan looked f =
-  let known = finish_here plan looked in
-  match Unlock.doubt known with
-  | None ->
-     f plan { g = None; reason = None;
-              find = (fun () -> Unlock.findings plan known) }
-  | Some reason ->
-     if c.looks = Never then forbid reason;
-     in_appliance c janitor ~lasting ~reason drives plan
-       ~foreseen:(Unlock.memory_need plan known) (fun () -> known) f
-
-let look_and_open (c : Cmdline.t) janitor ~lasting drives plan f =
-  match look_here c plan drives, Cmdline.needs_appliance c with
-  | Error reason, _ ->
-     if c.looks = Never then forbid reason;
-     in_appliance c janitor ~lasting ~reason drives plan
-       ~foreseen:Appliance.unforeseen
-       (fun () -> Unlock.nothing_known reason) f
-  | Ok looked, Some reason ->
-     together c janitor ~lasting ~reason drives plan looked f
-  | Ok looked, None -> one_by_one c janitor ~lasting drives plan looked f
+let view_settings (c : Cmdline.t) =
+  { View.looks = c.looks; needed = Cmdline.needs_appliance c;
+    appliance = c.appliance }
 
 (* Look, open, and do what is to be done with that. *)
 let unlock (c : Cmdline.t) janitor ~lasting f =
@@ -301,8 +231,8 @@ let unlock (c : Cmdline.t) janitor ~lasting f =
       Plan.release plan;
       release plan in
     Fun.protect ~finally (fun () ->
-      let drives = Drives.find ~writable guest in
-      look_and_open c janitor ~lasting drives plan f))
+      View.with_view (view_settings c) janitor ~lasting
+        (Drives.find ~writable guest) plan (f plan)))
 
 (* The janitor is there before the first key, and has none. *)
 let run (c : Cmdline.t) =

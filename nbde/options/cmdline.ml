@@ -14,11 +14,6 @@ type output_format =
   | Json
   | Xml
 
-type looks =
-  | Auto
-  | Always
-  | Never
-
 type t = {
   disks : Types.disk list;
   guest : Guest_options.t;
@@ -34,7 +29,7 @@ type t = {
   output_keys : Keyfile.target option;
   run : string list option;
   appliance : Appliance.settings;
-  looks : looks;
+  looks : View.looks;
   quick_open : bool;
   servers : Servers.settings;
   quiet : bool;
@@ -144,7 +139,7 @@ let output_format_named name =
      raise (Invalid (sprintf (f_"the formats are: %s")
                        (String.concat ", " (List.map fst output_formats))))
 
-let all_looks = ["auto", Auto; "always", Always; "never", Never]
+let all_looks = ["auto", View.Auto; "always", Always; "never", Never]
 
 let looks_named name =
   match List.assoc_opt name all_looks with

@@ -9,12 +9,6 @@ type output_format =
   | Json                        (** see {!Json_document} *)
   | Xml                         (** see {!Inspect_xml} *)
 
-(** When the appliance is launched. *)
-type looks =
-  | Auto                        (** where it is needed *)
-  | Always                      (** and it alone looks at the disks *)
-  | Never                       (** what needs it is an error *)
-
 type t = {
   disks : Types.disk list;
   guest : Guest_options.t;
@@ -30,7 +24,7 @@ type t = {
   output_keys : Keyfile.target option;
   run : string list option;     (** see {!Handover} *)
   appliance : Appliance.settings;
-  looks : looks;
+  looks : View.looks;
   quick_open : bool;            (** see {!Plan.depth} *)
   servers : Servers.settings;
   quiet : bool;
