@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,11 @@
 #define BYTE_WANTED 1000
 #define BYTE_FILES (UINT64_C (1) << 32)
 
+/* Folders of servers that are open at a time, with two descriptors each: disks can
+ * name thousands.  Fewer where few files may be open.
+ */
+#define PLACES 64
+
 /* Pauses of who waits, in seconds. */
 #define FIRST_PAUSE 0.010
 #define LONGEST_PAUSE 0.050
@@ -53,7 +59,8 @@ struct digest {
 struct origin {
   struct origin *next;
   struct digest digest;
-  struct share_place place;
+  struct share_place place;     /* open if there are users */
+  size_t users;                 /* requests that have something of it */
   bool turns[TURNS];            /* those that this run has */
   bool wants;                   /* BYTE_WANTED is locked */
 };
@@ -75,6 +82,7 @@ struct share {
   int folder;
   char host[64];                /* of this process: in marks, and in ways */
   struct origin *origins;
+  size_t places, most_places;   /* open, and allowed */
   struct way *ways;
   unsigned seed;                /* of pauses; not a secret */
 };
@@ -85,6 +93,7 @@ struct share_request {
   struct share_request *next;   /* of the way, if it has a name */
   char *name;                   /* of the file of the reply, or NULL */
   struct digest lock;           /* of that file */
+  bool uses;                    /* the place of its server */
   bool asks;                    /* it has that locked */
   bool keeps_body;              /* of a reply, for others */
   int turn;                     /* or -1 */
@@ -107,6 +116,18 @@ digest_of (struct digest *digest, const char *text)
     digest->byte += (uint64_t) hash[i] << (8 * i);
 }
 
+static size_t
+most_places (void)
+{
+  const rlim_t part = 16;       /* two descriptors, of an eighth of all */
+  struct rlimit files;
+
+  if (getrlimit (RLIMIT_NOFILE, &files) == -1 ||
+      files.rlim_cur / part >= PLACES)
+    return PLACES;
+  return files.rlim_cur < part ? 1 : files.rlim_cur / part;
+}
+
 struct share *
 share_new (const struct policy *policy, struct clevis_error *err)
 {
@@ -122,6 +143,7 @@ share_new (const struct policy *policy, struct clevis_error *err)
     free (share);
     return NULL;
   }
+  share->most_places = most_places ();
   if (gethostname (share->host, sizeof share->host) == -1 ||
       share->host[0] == '\0')
     strcpy (share->host, "?");
@@ -146,7 +168,6 @@ share_free (struct share *share)
   }
   while ((origin = share->origins) != NULL) {
     share->origins = origin->next;
-    share_place_close (&origin->place);
     free (origin);
   }
   close (share->folder);
@@ -177,12 +198,6 @@ find_origin (struct share *share, const struct url *url,
     return NULL;
   }
   origin->digest = digest;
-  if (share_place_open (&origin->place, share->folder,
-                        policy_get_settings (share->policy)->share,
-                        digest.text, err) == -1) {
-    free (origin);
-    return NULL;
-  }
   origin->next = share->origins;
   share->origins = origin;
   return origin;
@@ -292,6 +307,45 @@ place_of (const struct share_request *r)
   return &r->way->origin->place;
 }
 
+/* Have the folder of the server open.  Returns 1, 0 if too many are, or -1 and
+ * why.
+ */
+static int
+use_place (struct share_request *r, struct clevis_error *err)
+{
+  struct share *share = r->share;
+  struct origin *origin = r->way->origin;
+
+  if (r->uses)
+    return 1;
+  if (origin->users == 0) {
+    if (share->places == share->most_places)
+      return 0;
+    if (share_place_open (&origin->place, share->folder,
+                          policy_get_settings (share->policy)->share,
+                          origin->digest.text, err) == -1)
+      return -1;
+    share->places++;
+  }
+  origin->users++;
+  r->uses = true;
+  return 1;
+}
+
+static void
+leave_place (struct share_request *r)
+{
+  struct origin *origin = r->way->origin;
+
+  if (!r->uses)
+    return;
+  r->uses = false;
+  if (--origin->users == 0) {
+    share_place_close (&origin->place);
+    r->share->places--;
+  }
+}
+
 /* Let others find out what it would have. */
 static void
 stop_asking (struct share_request *r)
@@ -334,6 +388,7 @@ share_request_free (struct share_request *r)
   stop_asking (r);
   if (r->way->first_of == r)
     stop_being_first (r->way);
+  leave_place (r);
   if (r->name) {
     for (other = &r->way->requests; *other != r; other = &(*other)->next)
       ;
@@ -510,8 +565,12 @@ enum share_says
 share_ask (struct share_request *r, struct http_reply *reply,
            struct clevis_error *err)
 {
-  enum share_says says = ask_for_all (r, reply, err);
+  const int used = use_place (r, err);
+  enum share_says says;
 
+  if (used != 1)
+    return used == 0 ? SHARE_WAIT_OTHERS : SHARE_FAILED;
+  says = ask_for_all (r, reply, err);
   if (says == SHARE_SEND && find_mark (r, err))
     says = SHARE_FAILED;
   if (says == SHARE_SEND)
@@ -523,6 +582,8 @@ share_ask (struct share_request *r, struct http_reply *reply,
   if (says == SHARE_SEND)
     r->pause = 0;
   r->waits = says;
+  if (says == SHARE_WAIT_OTHERS && !r->asks && r->way->first_of != r)
+    leave_place (r);
   return says;
 }
 
@@ -629,6 +690,8 @@ void
 share_learn (struct share_request *r, const struct http_reply *reply,
              bool last)
 {
+  if (use_place (r, NULL) != 1)
+    return;
   if (reply->error.code == CLEVIS_OK)
     learn_up (r->way);
   else if (reply->error.code == CLEVIS_ERR_UNREACHABLE) {
