@@ -1187,6 +1187,42 @@ test_queue_replies (void **state)
   server_stop (server);
 }
 
+/* A run with much to ask does not keep the only turn from one with little. */
+static void
+test_queue_starvation (void **state)
+{
+  enum { MANY = 60 };
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct policy *policy = policy_of (new_folder (), 1);
+  struct server *server = advertising_server (FAULT_NONE);
+  struct queue *large = queue_new (policy, &err),
+    *small = queue_new (policy, &err);
+  struct url *base = url_parse (server_url (server), &err);
+  const struct http_request request = { .base = base, .path = "/adv" };
+  struct reply replies[MANY + 1];
+  int i, done;
+
+  memset (replies, 0, sizeof replies);
+  for (i = 0; i < MANY; ++i)
+    queue_add (large, &request, 0, take_reply, &replies[i], &err);
+  while (replies[0].nr == 0)
+    assert_int_equal (queue_step (large, 10, &err), 0);
+  queue_add (small, &request, 0, take_reply, &replies[MANY], &err);
+  while (replies[MANY].nr == 0) {
+    assert_int_equal (queue_step (small, 1, &err), 0);
+    assert_int_equal (queue_step (large, 1, &err), 0);
+  }
+  for (i = done = 0; i < MANY; ++i)
+    done += replies[i].nr;
+  assert_in_range (done, 1, MANY / 2);
+  assert_int_equal (server_most_open (server), 1);
+  queue_free (large);
+  queue_free (small);
+  url_free (base);
+  policy_free (policy);
+  server_stop (server);
+}
+
 static int
 hold_turns (const char *folder)
 {
@@ -1303,6 +1339,7 @@ main (void)
     cmocka_unit_test (test_no_locks),
     cmocka_unit_test (test_many_servers),
     cmocka_unit_test (test_queue_replies),
+    cmocka_unit_test (test_queue_starvation),
     cmocka_unit_test (test_queue_deadline),
     cmocka_unit_test (test_queue_hangs),
   };
