@@ -417,7 +417,10 @@ static void
 test_first (void **state)
 {
   const char *folder = new_folder ();
-  CLEANUP_RUN struct run a = new_run (folder, 9), b = new_run (folder, 9);
+  CLEANUP_RUN struct run a = new_run (folder, 9), b = new_run (folder, 9),
+    c = new_run (folder, 9), d = new_run (folder, 9);
+  CLEANUP_REQUEST struct share_request *c1 = new_request (&c, NULL),
+    *d1 = new_request (&d, NULL);
   CLEANUP_REQUEST struct share_request *a1 = new_request (&a, NULL),
     *a2 = new_request (&a, NULL), *b1 = new_request (&b, NULL),
     *b2 = new_request (&b, NULL);
@@ -437,9 +440,12 @@ test_first (void **state)
   learn (b1, CLEVIS_OK, 500, "", 0, false);
   assert_says (a1, SHARE_SEND);
   assert_says (b2, SHARE_SEND);
-  /* It was known to answer, and now it is not. */
+  /* It was known to answer, and now it is not: one run finds out. */
+  assert_says (c1, SHARE_SEND);
+  share_end_turn (c1);
   learn (b2, CLEVIS_ERR_UNREACHABLE, 0, "", 0, false);
   assert_says (b2, SHARE_SEND);
+  assert_says (d1, SHARE_WAIT_OTHERS);
 }
 
 static void
@@ -1157,6 +1163,7 @@ test_queue_replies (void **state)
 {
   struct policy *policy = policy_of (new_folder (), 3);
   struct server *server = advertising_server (FAULT_NONE);
+  CLEANUP_FREE char *file = NULL;
   struct reply replies[20];
   size_t len;
   int i;
@@ -1177,12 +1184,15 @@ test_queue_replies (void **state)
   assert_int_equal (server_requests (server), 21);
   assert_int_equal (replies[0].len, len);
   policy_free (policy);
-  /* What the policy forbids is not told, either. */
+  /* What the policy forbids is not looked up, either. */
   policy = policy_new ();
-  policy_settings (policy)->share = strdup (tmp_path ("share%d", 0));
+  policy_allow (policy, "tang.example.com", NULL);
+  policy_settings (policy)->share = strdup (new_folder ());
   ask_queue (policy, server_url (server), "/adv", replies, 1);
   assert_error (&replies[0].error, CLEVIS_ERR_POLICY, NULL);
   clevis_error_clear (&replies[0].error);
+  file = find_file (policy_get_settings (policy)->share, "locks");
+  assert_null (file);
   policy_free (policy);
   server_stop (server);
 }
