@@ -692,7 +692,8 @@ share_learn (struct share_request *r, const struct http_reply *reply,
 {
   if (use_place (r, NULL) != 1)
     return;
-  if (reply->error.code == CLEVIS_OK)
+  /* What is no reply of HTTP was one all the same. */
+  if (reply->error.code == CLEVIS_OK || reply->error.code == CLEVIS_ERR_REPLY)
     learn_up (r->way);
   else if (reply->error.code == CLEVIS_ERR_UNREACHABLE) {
     doubt (r->way);

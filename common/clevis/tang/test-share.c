@@ -676,13 +676,15 @@ test_errors (void **state)
   const char *folder = new_folder ();
   CLEANUP_RUN struct run run = new_run (folder, 2);
   CLEANUP_REQUEST struct share_request *adv = new_request (&run, "/adv");
-  CLEANUP_FREE char *file = NULL, *none = NULL;
+  CLEANUP_FREE char *file = NULL, *none = NULL, *up = NULL;
   struct http_reply reply;
 
   another_run (folder, "/adv", CLEVIS_ERR_REPLY, 0);
   assert_int_equal (share_ask (adv, &reply, NULL), SHARE_REPLY);
   assert_error (&reply.error, CLEVIS_ERR_REPLY, "cannot connect: no way");
   clevis_error_clear (&reply.error);
+  up = find_file (folder, "up-");
+  assert_non_null (up);
   file = find_file (folder, "reply-");
   set_age (file, SHARE_SECONDS_FAULT);
   another_run (folder, "/adv", CLEVIS_ERR_POLICY, 0);
