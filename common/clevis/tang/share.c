@@ -47,6 +47,11 @@
 #define FIRST_PAUSE 0.010
 #define LONGEST_PAUSE 0.050
 
+/* If more requests of a run than this wait for others, all look more seldom:
+ * each look is some ten system calls.
+ */
+#define EAGER 16
+
 /* Digits of a digest in a name: 128 bits. */
 #define DIGITS 32
 
@@ -84,6 +89,7 @@ struct share {
   struct origin *origins;
   size_t places, most_places;   /* open, and allowed */
   struct way *ways;
+  size_t nr_waiting;            /* requests that wait for others */
   unsigned seed;                /* of pauses; not a secret */
 };
 
@@ -373,6 +379,8 @@ stop_waiting (struct share_request *r)
     share_unlock (&origin->place, BYTE_WANTED);
     origin->wants = false;
   }
+  if (r->waits == SHARE_WAIT_OTHERS)
+    r->share->nr_waiting--;
   r->waits = SHARE_SEND;
 }
 
@@ -486,20 +494,29 @@ fail_to_lock (const struct share_request *r, struct clevis_error *err)
   return SHARE_FAILED;
 }
 
-/* Be the one who asks this, unless another is, in this run or elsewhere. */
-static enum share_says
-ask_for_all (struct share_request *r, struct http_reply *reply,
-             struct clevis_error *err)
+/* Is another request of this run about to find out the same? */
+static bool
+is_asked (const struct share_request *r)
 {
   const struct share_request *other;
 
   if (r->name == NULL || r->asks)
+    return false;
+  for (other = r->way->requests; other; other = other->next)
+    if (other->asks && strcmp (other->name, r->name) == 0)
+      return true;
+  return false;
+}
+
+/* Be the one who asks this, unless another run is. */
+static enum share_says
+ask_for_all (struct share_request *r, struct http_reply *reply,
+             struct clevis_error *err)
+{
+  if (r->name == NULL || r->asks)
     return SHARE_SEND;
   if (find_reply (r, reply))
     return SHARE_REPLY;
-  for (other = r->way->requests; other; other = other->next)
-    if (other->asks && strcmp (other->name, r->name) == 0)
-      return SHARE_WAIT_OTHERS;
   switch (share_lock (place_of (r), r->lock.byte)) {
   case 0:
     return SHARE_WAIT_OTHERS;
@@ -561,15 +578,21 @@ take_turn (struct share_request *r, struct clevis_error *err)
   return SHARE_WAIT_TURN;
 }
 
-enum share_says
-share_ask (struct share_request *r, struct http_reply *reply,
-           struct clevis_error *err)
+/* What share_ask says, before anybody has noted it. */
+static enum share_says
+look (struct share_request *r, struct http_reply *reply,
+      struct clevis_error *err)
 {
-  const int used = use_place (r, err);
   enum share_says says;
 
-  if (used != 1)
-    return used == 0 ? SHARE_WAIT_OTHERS : SHARE_FAILED;
+  if (is_asked (r))
+    return SHARE_WAIT_OTHERS;
+  switch (use_place (r, err)) {
+  case 0:
+    return SHARE_WAIT_OTHERS;
+  case -1:
+    return SHARE_FAILED;
+  }
   says = ask_for_all (r, reply, err);
   if (says == SHARE_SEND && find_mark (r, err))
     says = SHARE_FAILED;
@@ -577,10 +600,21 @@ share_ask (struct share_request *r, struct http_reply *reply,
     says = be_first (r, err);
   if (says == SHARE_SEND)
     says = take_turn (r, err);
-  if (says != SHARE_WAIT_TURN)
+  return says;
+}
+
+enum share_says
+share_ask (struct share_request *r, struct http_reply *reply,
+           struct clevis_error *err)
+{
+  const enum share_says says = look (r, reply, err);
+
+  if (r->waits != says)
     stop_waiting (r);
   if (says == SHARE_SEND)
     r->pause = 0;
+  if (says == SHARE_WAIT_OTHERS && r->waits != says)
+    r->share->nr_waiting++;
   r->waits = says;
   if (says == SHARE_WAIT_OTHERS && !r->asks && r->way->first_of != r)
     leave_place (r);
@@ -595,7 +629,9 @@ share_pause (struct share_request *r)
   r->pause = r->pause == 0 ? FIRST_PAUSE : r->pause * 1.5;
   if (r->pause > LONGEST_PAUSE)
     r->pause = LONGEST_PAUSE;
-  return FIRST_PAUSE + (r->pause - FIRST_PAUSE) * part;
+  part = FIRST_PAUSE + (r->pause - FIRST_PAUSE) * part;
+  return r->waits == SHARE_WAIT_OTHERS
+    ? part * (1 + r->share->nr_waiting / EAGER) : part;
 }
 
 double

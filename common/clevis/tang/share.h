@@ -85,7 +85,7 @@ extern enum share_says share_ask (struct share_request *request,
                                   struct clevis_error *err);
 
 /* Seconds until a request that waits should ask again: at random, and more with
- * each time, so that runs do not come at the same moment.
+ * each time, so that runs do not come at the same moment; and more if many wait.
  */
 extern double share_pause (struct share_request *request);
 

@@ -722,6 +722,32 @@ test_wait (void **state)
   assert_says (a2, SHARE_REPLY);
 }
 
+/* However many wait, they do not keep a processor busy with looking. */
+static void
+test_many_wait (void **state)
+{
+  enum { MANY = 160 };
+  const char *folder = new_folder ();
+  CLEANUP_RUN struct run a = new_run (folder, 9), b = new_run (folder, 9);
+  CLEANUP_REQUEST struct share_request *first = new_request (&a, NULL);
+  struct share_request *r[MANY];
+  int i;
+
+  assert_says (first, SHARE_SEND);
+  for (i = 0; i < MANY; ++i) {
+    r[i] = new_request (&b, NULL);
+    assert_says (r[i], SHARE_WAIT_OTHERS);
+    assert_says (r[i], SHARE_WAIT_OTHERS);
+  }
+  assert_true (share_pause (r[0]) >= 0.100);
+  for (i = 1; i < MANY; ++i)
+    share_request_free (r[i]);
+  assert_true (share_pause (r[0]) <= 0.050);
+  learn_up (first);
+  assert_says (r[0], SHARE_SEND);
+  share_request_free (r[0]);
+}
+
 /* A file is put in the place of one that was there. */
 static void
 replace (const char *file, const char *data, size_t len)
@@ -1341,6 +1367,7 @@ main (void)
     cmocka_unit_test (test_age_of_replies),
     cmocka_unit_test (test_errors),
     cmocka_unit_test (test_wait),
+    cmocka_unit_test (test_many_wait),
     cmocka_unit_test (test_damaged),
     cmocka_unit_test (test_numbers),
     cmocka_unit_test (test_no_files),
