@@ -195,10 +195,13 @@ assert_status 0
 assert_no_file "$mark"
 
 # kill -9 of a run that has the only turn: another one gets it.
-touch tang.gate
-reset tang
 wants=(-a d.luks --check --appliance=never --tang-allow 127.0.0.1
        --tang-parallel 1 --tang-share s --tang-timeout 60)
+# Then the server is known to answer, and it is the turn that is waited for.
+nbde "${wants[@]}"
+assert_status 0
+touch tang.gate
+reset tang
 "$VIRT_NBDE_UNLOCK" "${wants[@]}" > first.out 2>&1 </dev/null &
 first=$!
 is_asked ()
