@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * JSON values of json.ml, written by jansson.
+ * JSON values of json.ml, written and read by jansson.
  */
 
 #include <config.h>
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -17,6 +18,7 @@
 #include <caml/mlvalues.h>
 
 extern value nbde_json_dumps (value indentv, value jsonv);
+extern value nbde_json_loads (value textv);
 
 /* The constructors with arguments of Json.t, in order. */
 enum json_tag {
@@ -112,5 +114,123 @@ nbde_json_dumps (value indentv, value jsonv)
   rv = caml_copy_string (text);
   json_get_alloc_funcs (&json_malloc, &json_free);
   json_free (text);
+  CAMLreturn (rv);
+}
+
+static value of_json (json_t *json);
+
+/* A block with one field. */
+static value
+make (enum json_tag tag, value argument)
+{
+  CAMLparam1 (argument);
+  CAMLlocal1 (v);
+
+  v = caml_alloc (1, (tag_t) tag);
+  Store_field (v, 0, argument);
+  CAMLreturn (v);
+}
+
+static value
+cons (value head, value tail)
+{
+  CAMLparam2 (head, tail);
+  CAMLlocal1 (v);
+
+  v = caml_alloc (2, Tag_cons);
+  Store_field (v, 0, head);
+  Store_field (v, 1, tail);
+  CAMLreturn (v);
+}
+
+/* Lists are made from their end. */
+static value
+of_array (const json_t *array)
+{
+  CAMLparam0 ();
+  CAMLlocal2 (list, item);
+  size_t i = json_array_size (array);
+
+  list = Val_emptylist;
+  while (i-- > 0) {
+    item = of_json (json_array_get (array, i));
+    list = cons (item, list);
+  }
+  CAMLreturn (make (TAG_LIST, list));
+}
+
+/* jansson goes through an object in the order of its text, one way only. */
+static value
+of_object (json_t *object)
+{
+  CAMLparam0 ();
+  CAMLlocal4 (list, reversed, pair, item);
+  const char *name;
+  json_t *field;
+
+  reversed = Val_emptylist;
+  json_object_foreach (object, name, field) {
+    item = of_json (field);
+    pair = caml_alloc (2, 0);
+    Store_field (pair, 1, item);
+    Store_field (pair, 0, caml_copy_string (name));
+    reversed = cons (pair, reversed);
+  }
+  list = Val_emptylist;
+  for (; reversed != Val_emptylist; reversed = Field (reversed, 1))
+    list = cons (Field (reversed, 0), list);
+  CAMLreturn (make (TAG_DICT, list));
+}
+
+static value
+of_json (json_t *json)
+{
+  switch (json_typeof (json)) {
+  case JSON_NULL:
+    return Val_int (0);
+  case JSON_TRUE:
+  case JSON_FALSE:
+    return make (TAG_BOOL, Val_bool (json_is_true (json)));
+  case JSON_INTEGER:
+    return make (TAG_INT, caml_copy_int64 (json_integer_value (json)));
+  case JSON_REAL:
+    return make (TAG_FLOAT, caml_copy_double (json_real_value (json)));
+  case JSON_STRING:
+    return make (TAG_STRING,
+                 caml_alloc_initialized_string (json_string_length (json),
+                                                json_string_value (json)));
+  case JSON_ARRAY:
+    return of_array (json);
+  case JSON_OBJECT:
+    return of_object (json);
+  }
+  return Val_int (0);
+}
+
+/* Returns Ok json or Error (line, column, reason). */
+value
+nbde_json_loads (value textv)
+{
+  CAMLparam1 (textv);
+  CAMLlocal3 (rv, v, argumentv);
+  json_error_t error;
+  json_t *json = json_loadb (String_val (textv), caml_string_length (textv),
+                             JSON_DECODE_ANY | JSON_REJECT_DUPLICATES |
+                             JSON_ALLOW_NUL, &error);
+  const bool good = json != NULL;
+
+  if (good) {
+    v = of_json (json);
+    json_decref (json);
+  }
+  else {
+    v = caml_alloc (3, 0);
+    Store_field (v, 0, Val_int (error.line));
+    Store_field (v, 1, Val_int (error.column));
+    argumentv = caml_copy_string (error.text);
+    Store_field (v, 2, argumentv);
+  }
+  rv = caml_alloc (1, good ? 0 : 1);
+  Store_field (rv, 0, v);
   CAMLreturn (rv);
 }

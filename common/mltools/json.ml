@@ -1,7 +1,7 @@
 (* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * JSON to be written, by jansson.
+ * JSON, written and read by jansson.
  *)
 
 (* json-c.c knows the order of the constructors. *)
@@ -27,3 +27,16 @@ let rec valid = function
 let escape_delete s = String.concat "\\u007f" (String.split_on_char '\x7f' s)
 
 let to_string ?(indent = false) t = escape_delete (dumps indent (valid t))
+
+exception Invalid of { line : int; column : int; reason : string }
+
+external loads : string -> (t, int * int * string) result = "nbde_json_loads"
+
+let of_string text =
+  match loads text with
+  | Ok t -> t
+  | Error (line, column, reason) -> raise (Invalid { line; column; reason })
+
+let member name = function
+  | Dict fields -> Option.value (List.assoc_opt name fields) ~default:Null
+  | Null | Bool _ | Int _ | Float _ | String _ | List _ -> Null

@@ -2,7 +2,7 @@
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *)
 
-(** JSON to be written, by jansson. *)
+(** JSON, written and read by jansson. *)
 
 type t =
   | Null
@@ -19,3 +19,15 @@ val to_string : ?indent:bool -> t -> string
     control characters (other than the line feeds of [indent]), whatever the
     strings hold.  Raises [Invalid_argument] for a number that JSON does not
     have. *)
+
+exception Invalid of { line : int; column : int; reason : string }
+(** Counted from 1. *)
+
+val of_string : string -> t
+(** One document, whatever it is.  A number without fraction and exponent is an
+    [Int].  Fields come in the order of the text.  Raises {!Invalid}: not JSON, a
+    field twice, not UTF-8, deeper than jansson goes (2048), or something behind
+    the end. *)
+
+val member : string -> t -> t
+(** The field of this name; [Null] if there is none, or this is no [Dict]. *)
