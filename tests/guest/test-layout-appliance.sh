@@ -7,6 +7,7 @@
 # that other tools made.
 #
 # needs: appliance
+# slow
 # timeout: 1800
 
 . "$(dirname "$0")/../lib/functions.sh"
