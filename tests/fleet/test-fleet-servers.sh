@@ -12,7 +12,7 @@
 requires_tang
 requires jq
 
-servers=20 each=6
+servers=20 each=4
 for ((i = 1; i <= servers; i++)); do
   start_tang s$i
   bound_to s$i
@@ -38,19 +38,29 @@ measure ()
   milliseconds=$((($(tail -n 1 "$state.times") - begin) / 1000000))
 }
 
-measure all
-all=$milliseconds
-assert_equal $((servers * each)) "$(count_verdicts all keys 'done')" 'done'
+# Both, with and without the server that hangs; sets all.
+compare ()
+{
+  rm -rf all hung
+  replace_server s7 start_tang
+  measure all
+  all=$milliseconds
+  assert_equal $((servers * each)) "$(count_verdicts all keys 'done')" 'done'
+  replace_server s7 start_blackhole
+  measure hung --deadline 4 --tang-timeout 4 --retries 1
+  assert_equal $(((servers - 1) * each)) \
+    "$(count_verdicts hung keys 'done')" 'done'
+  assert_equal $each "$(count_verdicts hung keys unreachable)" 'unreachable'
+  echo "all servers: $all ms; without one: $milliseconds ms"
+}
 
-replace_server s7 start_blackhole
-measure hung --deadline 4 --tang-timeout 4 --retries 1
-assert_equal $(((servers - 1) * each)) "$(count_verdicts hung keys 'done')" \
-  'done'
-assert_equal $each "$(count_verdicts hung keys unreachable)" 'unreachable'
-echo "all servers: $all ms; without one: $milliseconds ms"
-# A second is what a busy machine may be late by.
-[ "$milliseconds" -le $((all * 12 / 10 + 1000)) ] ||
-  fail "the others took $milliseconds ms, and $all ms with all servers"
+# What else the machine does may have been in the way of one of them.
+for attempt in 1 2 3; do
+  compare
+  [ "$milliseconds" -gt $((all * 12 / 10)) ] || break
+  [ $attempt -lt 3 ] ||
+    fail "the others took $milliseconds ms, and $all ms with all servers"
+done
 # The guests of that server have not asked it one after the other.
 assert_equal 2 "$(jq -s 'map (select (.event == "begin" and .action == "keys" and
     (.guest | startswith ("s7-")))) | length' hung/journal)" 'guests that asked it'
