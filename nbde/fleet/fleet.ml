@@ -42,6 +42,14 @@ let check_options (command : Command.settings) guests =
          (Array.to_list guests)) in
   List.iter (Command.check_options command) of_guests
 
+(* Not five hundred times, by each child. *)
+let check_keys (command : Command.settings) guests =
+  (* The format 'args' makes a folder beside its file. *)
+  if command.keys_format = "args" then Guest_list.check_apart guests ".d";
+  try Unix.mkdir command.keys_folder 0o700 with
+  | Unix.Unix_error (EEXIST, _, _) -> ()
+  | Unix.Unix_error (code, _, _) -> Failure.of_code command.keys_folder code
+
 let check_index (c : Fleet_options.run) guests =
   let n = Array.length guests in
   Option.iter (fun index ->
@@ -52,6 +60,7 @@ let check_index (c : Fleet_options.run) guests =
 let in_state (c : Fleet_options.run) guests state =
   let command = command_settings c state in
   check_options command guests;
+  if c.action = Guest.Keys then check_keys command guests;
   let work = {
     Work.action = c.action; guests; command;
     schedule = {
