@@ -35,7 +35,8 @@ let command_settings (c : Fleet_options.run) state : Command.settings =
 (* Options are the same for most guests. *)
 let check_options (command : Command.settings) guests =
   let keys = "--output-keys-format=" ^ command.keys_format in
-  Command.check_options command (keys :: command.passed);
+  let share = "--tang-share=" ^ command.servers in
+  Command.check_options command (keys :: share :: command.passed);
   let of_guests =
     List.sort_uniq compare
       (List.map (fun (guest : Guest.t) -> guest.options)

@@ -80,7 +80,7 @@ assert_status 1
 assert_stderr_has "the guests 'x' and 'x.d' would have files of the same name"
 
 # A command for each guest: words, output, status.
-cat > command <<'END'
+cat > ./command <<'END'
 #!/bin/bash
 echo "$1 has $2"
 shift 2
@@ -152,7 +152,7 @@ assert_status 3
 assert_stdout_matches '^bare: unbound'
 fleet keys bare-list "${ask[@]}" --state st-bare
 assert_status 3
-rm -rf "$TANG_DIR_two"/*
+rm -rf "${TANG_DIR_two:?}"/*
 fleet keys list "${ask[@]}" --state st-gone
 assert_status 2
 assert_equal 3 "$(count_verdicts st-gone keys failed)" 'failed'
