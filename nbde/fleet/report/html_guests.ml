@@ -1,0 +1,160 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * Guests in the HTML report.
+ *)
+
+open Printf
+
+open Gettext
+open Html
+open Html_parts
+
+(* One digit behind the point, so that one of 500 is not nothing. *)
+let percent n whole =
+  if whole = 0 then "0 %"
+  else sprintf "%.1f %%" (100. *. float n /. float whole)
+
+let outcome_badge outcome = badge (Outcome.name outcome) (Outcome.text outcome)
+
+let bar counts =
+  let piece (outcome, n) =
+    element "i" []
+      ~attributes:["class", Outcome.name outcome;
+                   "style", sprintf "flex-grow:%d" n] in
+  let said (outcome, n) = sprintf "%s: %d" (Outcome.text outcome) n in
+  element "div" (List.map piece counts)
+    ~attributes:["class", "bar"; "role", "img";
+                 "aria-label", String.concat ", " (List.map said counts)]
+
+let overview t =
+  let counts = Summary.counts t in
+  let all = List.length t.Summary.guests and n = Summary.opening t in
+  let row (outcome, n) =
+    [outcome_badge outcome; number n; text (percent n all)] in
+  section ~id:"guests" ~title:(s_"How many open") [
+    classed "p" "big" [
+      element "strong" [number n];
+      element "span" [
+        text (sprintf (fn_ "of %d guest opens" "of %d guests open" all) all)];
+    ];
+    bar counts;
+    table ~caption:(s_"Guests by what became of them")
+      ~columns:[s_"Outcome", false; s_"Guests", true; s_"Share", true]
+      (List.map row counts);
+  ]
+
+let when_text (guest : Records.guest) =
+  match Outcome.record guest with
+  | None -> ""
+  | Some record ->
+     let tries =
+       if record.tries > 1 then
+         sprintf (fn_ ", %d try" ", %d tries" record.tries) record.tries
+       else "" in
+     sprintf "%s, %s%s" (Records.action_name record.action)
+       (Records.text_of_time record.started) tries
+
+let paragraph line = element "p" [text line]
+let hint line = classed "p" "hint" [text line]
+
+(* Many guests fail for one reason: that is said once, and what to do, too. *)
+type group = { cause : string; hints : string list; guests : Records.guest list }
+
+let cause_of guest =
+  match Outcome.troubles guest with
+  | [] -> ""
+  | trouble :: _ -> trouble.cause
+
+let group_of outcome (cause, guests) =
+  let hints guest =
+    List.filter_map (fun (t : Pins.trouble) ->
+      if t.cause = cause then t.hint else None) (Outcome.troubles guest) in
+  let hints =
+    match List.sort_uniq compare (List.concat_map hints guests) with
+    | first :: second :: _ -> [first; second]
+    | hints -> hints in
+  { cause = if cause = "" then Outcome.text outcome else cause; guests;
+    hints }
+
+let groups outcome guests =
+  let table = Hashtbl.create 16 in
+  let add guest =
+    let cause = cause_of guest in
+    let others = Option.value (Hashtbl.find_opt table cause) ~default:[] in
+    Hashtbl.replace table cause (guest :: others) in
+  List.iter add (List.rev guests);
+  let all = Hashtbl.fold (fun cause guests l -> (cause, guests) :: l) table [] in
+  let order (cause, guests) = - List.length guests, cause in
+  List.map (group_of outcome)
+    (List.sort (fun a b -> compare (order a) (order b)) all)
+
+let row guest =
+  let why (t : Pins.trouble) = paragraph t.line in
+  [ text guest.Records.name;
+    element "div"
+      (List.map why (Outcome.troubles guest)
+       @ [classed "p" "soft small" [text (when_text guest)]]) ]
+
+(* More than that, and nobody reads them one by one. *)
+let most_unfolded = 5
+
+let group group =
+  let n = List.length group.guests in
+  folded ~opened:(n <= most_unfolded)
+    [ element "span" [text group.cause];
+      classed "span" "soft" [text (guests_text n)] ]
+    (List.map hint group.hints
+     @ [ table ~classes:"guests"
+           ~caption:(sprintf (fn_ "%d guest with this cause"
+                                "%d guests with this cause" n) n)
+           ~columns:[s_"Guest", false; s_"What happened", false]
+           (List.map row group.guests) ])
+
+let troubles_of t (outcome, n) =
+  if not (Outcome.is_trouble outcome) then []
+  else
+    [ element "h3" ~attributes:["id", "o-" ^ Outcome.name outcome] [
+        outcome_badge outcome;
+        classed "span" "soft" [text (sprintf " · %s" (guests_text n))] ];
+      classed "p" "soft" [text (Outcome.advice outcome)];
+      element "div"
+        (List.map group (groups outcome (Summary.guests_of t outcome))) ]
+
+let damaged t =
+  let of_guest ((guest : Records.guest), outcome) =
+    if Outcome.is_trouble outcome then []
+    else
+      List.map (fun (file, reason) ->
+        [text guest.name; text (sprintf "%s: %s" file reason)]) guest.damaged in
+  match List.concat_map of_guest t.Summary.guests with
+  | [] -> []
+  | rows ->
+     [ element "h3" [badge "damaged" (s_"Records that cannot be read")];
+       table ~classes:"guests"
+         ~caption:(s_"These guests have others, which are counted")
+         ~columns:[s_"Guest", false; s_"File", false] rows ]
+
+let troubles t =
+  match List.concat_map (troubles_of t) (Summary.counts t) @ damaged t with
+  | [] -> []
+  | content ->
+     [section ~id:"troubles" ~title:(s_"Guests that do not open") content]
+
+let all t =
+  let to_bind = Hashtbl.create 64 in
+  List.iter (fun name -> Hashtbl.replace to_bind name ()) t.Summary.to_bind;
+  let row ((guest : Records.guest), outcome) =
+    let anew = Hashtbl.mem to_bind guest.name in
+    [ text guest.name; outcome_badge outcome;
+      text (if anew then s_"bind anew" else "");
+      classed "span" "soft" [text (when_text guest)] ] in
+  section ~id:"all" ~title:(s_"All guests") [
+    folded
+      [element "span" [text (guests_text (List.length t.guests))]]
+      [ scrolled ~label:(s_"All guests")
+          (table ~classes:"wide" ~caption:(s_"All guests, by name")
+             ~columns:[s_"Guest", false; s_"Outcome", false; s_"Keys", false;
+                       s_"Last action", false]
+             (List.map row t.guests)) ];
+  ]
