@@ -40,7 +40,7 @@ let overview t =
     ];
     bar counts;
     table ~caption:(s_"Guests by what became of them")
-      ~columns:[s_"Outcome", false; s_"Guests", true; s_"Share", true]
+      ~columns:[Mark (s_"Outcome"); Number (s_"Guests"); Number (s_"Share")]
       (List.map row counts);
   ]
 
@@ -89,12 +89,20 @@ let groups outcome guests =
   List.map (group_of outcome)
     (List.sort (fun a b -> compare (order a) (order b)) all)
 
-let row guest =
-  let why (t : Pins.trouble) = paragraph t.line in
+let row ~hinted guest =
+  let troubles = Outcome.troubles guest in
+  let why (t : Pins.trouble) =
+    paragraph t.line
+    :: (if hinted then List.map hint (Option.to_list t.hint) else []) in
   [ text guest.Records.name;
     element "div"
-      (List.map why (Outcome.troubles guest)
+      (List.concat_map why troubles
        @ [classed "p" "soft small" [text (when_text guest)]]) ]
+
+let guest_table ~hinted ~caption guests =
+  classed "div" "guests" [
+    table ~caption ~columns:[Words (s_"Guest"); Words (s_"What happened")]
+      (List.map (row ~hinted) guests)]
 
 (* More than that, and nobody reads them one by one. *)
 let most_unfolded = 5
@@ -105,21 +113,27 @@ let group group =
     [ element "span" [text group.cause];
       classed "span" "soft" [text (guests_text n)] ]
     (List.map hint group.hints
-     @ [ table ~classes:"guests"
-           ~caption:(sprintf (fn_ "%d guest with this cause"
-                                "%d guests with this cause" n) n)
-           ~columns:[s_"Guest", false; s_"What happened", false]
-           (List.map row group.guests) ])
+     @ [guest_table ~hinted:false group.guests
+          ~caption:(sprintf (fn_ "%d guest with this cause"
+                               "%d guests with this cause" n) n)])
 
 let troubles_of t (outcome, n) =
   if not (Outcome.is_trouble outcome) then []
   else
+    let groups = groups outcome (Summary.guests_of t outcome) in
+    let is_single group = List.length group.guests = 1 in
+    let singles, groups = List.partition is_single groups in
+    let guests = List.concat_map (fun group -> group.guests) singles in
     [ element "h3" ~attributes:["id", "o-" ^ Outcome.name outcome] [
         outcome_badge outcome;
         classed "span" "soft" [text (sprintf " · %s" (guests_text n))] ];
       classed "p" "soft" [text (Outcome.advice outcome)];
-      element "div"
-        (List.map group (groups outcome (Summary.guests_of t outcome))) ]
+      (if groups = [] then none else element "div" (List.map group groups));
+      (if guests = [] then none
+       else
+         guest_table ~hinted:true guests
+           ~caption:(if groups = [] then s_"Each for a reason of its own"
+                     else s_"Others, each for a reason of its own")) ]
 
 let damaged t =
   let of_guest ((guest : Records.guest), outcome) =
@@ -131,9 +145,9 @@ let damaged t =
   | [] -> []
   | rows ->
      [ element "h3" [badge "damaged" (s_"Records that cannot be read")];
-       table ~classes:"guests"
-         ~caption:(s_"These guests have others, which are counted")
-         ~columns:[s_"Guest", false; s_"File", false] rows ]
+       classed "div" "guests" [
+         table ~caption:(s_"These guests have others, which are counted")
+           ~columns:[Words (s_"Guest"); Words (s_"File")] rows ] ]
 
 let troubles t =
   match List.concat_map (troubles_of t) (Summary.counts t) @ damaged t with
@@ -152,9 +166,9 @@ let all t =
   section ~id:"all" ~title:(s_"All guests") [
     folded
       [element "span" [text (guests_text (List.length t.guests))]]
-      [ scrolled ~label:(s_"All guests")
-          (table ~classes:"wide" ~caption:(s_"All guests, by name")
-             ~columns:[s_"Guest", false; s_"Outcome", false; s_"Keys", false;
-                       s_"Last action", false]
+      [ scrolled ~label:(s_"Table of all guests")
+          (table ~wide:true ~caption:(s_"All guests, by name")
+             ~columns:[Words (s_"Guest"); Mark (s_"Outcome"); Words (s_"Keys");
+                       Words (s_"Last action")]
              (List.map row t.guests)) ];
   ]

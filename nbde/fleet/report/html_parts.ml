@@ -59,20 +59,48 @@ let section ~id ~title content =
     ~attributes:["class", "card"; "id", id; "aria-labelledby", heading]
     (element "h2" ~attributes:["id", heading] [text title] :: content)
 
-let table ?(classes = "") ~caption ~columns rows =
-  let class_of number = if number then ["class", "n"] else [] in
-  let head (name, number) =
-    element "th" ~attributes:(("scope", "col") :: class_of number) [text name] in
-  let cell i content =
-    let number = snd (List.nth columns i) in
-    if i = 0 then element "th" ~attributes:["scope", "row"] [content]
-    else element "td" ~attributes:(class_of number) [content] in
-  let attributes = if classes = "" then [] else ["class", classes] in
+type column = Words of string | Mark of string | Number of string
+
+let heading (Words name | Mark name | Number name) = name
+
+let class_of = function
+  | Number _ -> ["class", "n"]
+  | Words _ | Mark _ -> []
+
+(* What is shown as a block has lost its meaning as a table for screen readers,
+ * unless its roles are said.
+ *)
+let role wide name = if wide then ["role", name] else []
+
+(* In a block there are no headings above: a number needs one beside it. *)
+let label wide column =
+  match column with
+  | Number name when wide -> ["data-label", name]
+  | Number _ | Words _ | Mark _ -> []
+
+let table ?(wide = false) ~caption ~columns rows =
+  let head column =
+    let attributes =
+      ("scope", "col") :: class_of column @ role wide "columnheader" in
+    element "th" ~attributes [text (heading column)] in
+  let first content =
+    element "th" [content]
+      ~attributes:(("scope", "row") :: role wide "rowheader") in
+  let other column content =
+    element "td" [content]
+      ~attributes:(class_of column @ label wide column @ role wide "cell") in
+  let row cells =
+    let cell i content =
+      if i = 0 then first content else other (List.nth columns i) content in
+    element "tr" ~attributes:(role wide "row") (List.mapi cell cells) in
+  let group = role wide "rowgroup" in
+  let attributes =
+    ("class", if wide then "wide" else "plain") :: role wide "table" in
   element "table" ~attributes [
     element "caption" [text caption];
-    element "thead" [element "tr" (List.map head columns)];
-    element "tbody"
-      (List.map (fun row -> element "tr" (List.mapi cell row)) rows);
+    element "thead" ~attributes:group [
+      element "tr" ~attributes:(role wide "row") (List.map head columns)];
+    element "tbody" ~attributes:group (List.map row rows);
   ]
 
 let scrolled ~label content =

@@ -14,10 +14,14 @@ val badge : string -> string -> Html.t
 val section : id:string -> title:string -> Html.t list -> Html.t
 (** A part of the page, with its heading. *)
 
+type column = Words of string | Mark of string | Number of string
+(** What a column holds, and its heading. *)
+
 val table :
-  ?classes:string -> caption:string -> columns:(string * bool) list
-  -> Html.t list list -> Html.t
-(** The first cell of a row names it; columns that are [true] are numbers. *)
+  ?wide:bool -> caption:string -> columns:column list -> Html.t list list
+  -> Html.t
+(** The first cell of a row names it.  The rows of a [wide] table become blocks
+    where there is no room for its columns. *)
 
 val scrolled : label:string -> Html.t -> Html.t
 (** What may be wider than the page: it scrolls, also by the keyboard. *)

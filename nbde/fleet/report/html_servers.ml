@@ -29,11 +29,11 @@ let overview servers =
       element "a" ~attributes:["href", "#" ^ id i; "class", "mono"]
         [text s.server] in
     [link; reached_badge s; count s.guests; count s.alone; count (to_bind s)] in
-  scrolled ~label:(s_"Servers")
-    (table ~classes:"wide"
+  scrolled ~label:(s_"Table of servers")
+    (table ~wide:true
        ~caption:(s_"Those on which most guests hang alone come first")
-       ~columns:[s_"Server", false; s_"State", false; s_"Guests", true;
-                 s_"On it alone", true; s_"To bind anew", true]
+       ~columns:[Words (s_"Server"); Mark (s_"State"); Number (s_"Guests");
+                 Number (s_"On it alone"); Number (s_"To bind anew")]
        (List.mapi row servers))
 
 let asked = function
@@ -62,9 +62,10 @@ let keys (s : Servers.t) =
     [ key_name s k; state_cell k; text (asked k.asked); count k.guests;
       count k.needed_by; count (Servers.to_bind k) ] in
   scrolled ~label:(sprintf (f_"Keys of %s") s.server)
-    (table ~classes:"wide" ~caption:(s_"Keys that guests are bound to")
-       ~columns:[s_"Key", false; s_"State", false; s_"Asked", false;
-                 s_"Guests", true; s_"Need it", true; s_"To bind anew", true]
+    (table ~wide:true ~caption:(s_"Keys that guests are bound to")
+       ~columns:[Words (s_"Key"); Mark (s_"State"); Words (s_"Asked");
+                 Number (s_"Guests"); Number (s_"Need it");
+                 Number (s_"To bind anew")]
        (List.map row s.keys))
 
 let named title = function

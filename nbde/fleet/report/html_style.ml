@@ -44,7 +44,8 @@ a { color: var(--link); text-underline-offset: .15em; }
 .soft { color: var(--soft); }
 .small { font-size: .875rem; }
 .mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas,
-  "DejaVu Sans Mono", monospace; font-size: .875em; }
+  "DejaVu Sans Mono", monospace; font-size: .875em;
+  text-underline-offset: .3em; }
 .away { position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px;
@@ -87,6 +88,8 @@ nav a { display: inline-block; padding: .25rem 0; }
 .todo { margin: 0; padding-left: 1.4rem; }
 .todo li { margin: 0 0 .6rem; padding-left: .25rem; }
 .todo li::marker { color: var(--soft); }
+.todo a { color: inherit; text-decoration-color: var(--soft); }
+.todo a:hover { color: var(--link); text-decoration-color: currentColor; }
 footer { padding-top: .5rem; padding-bottom: 3rem; }
 @media (max-width: 40rem) {
   .top, main, footer { padding-left: .75rem; padding-right: .75rem; }
@@ -106,13 +109,27 @@ tbody th { font-weight: 500; }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 .n { text-align: right; white-space: nowrap; width: 1%; }
-thead .n { white-space: normal; min-width: 4.5rem; }
+thead th { overflow-wrap: normal; }
 .scroll { overflow-x: auto; }
-.wide { min-width: 42rem; }
-.wide th:first-child { min-width: 14rem; }
-.guests { table-layout: fixed; }
-.guests th:first-child { width: 34%; }
+.wide .badge { white-space: nowrap; }
+/* Where there is no room for columns, each row is a block. */
+@media screen and (max-width: 44rem) {
+  .wide, .wide tbody, .wide caption { display: block; }
+  .wide thead { display: none; }
+  .wide tr { display: flex; flex-wrap: wrap; gap: 0 1.25rem;
+    border-top: 1px solid var(--line); padding: .5rem 0; }
+  .wide th, .wide td { display: block; width: auto; border: 0; padding: 0; }
+  .wide th { flex: 0 0 100%; }
+  .wide td[data-label]::before { content: attr(data-label) " ";
+    color: var(--soft); font-size: .875rem; }
+  .wide td:empty { display: none; } }
+.guests table { table-layout: fixed; }
+.guests th:first-child { width: 26%; }
+@media (max-width: 40rem) { .guests th:first-child { width: 36%; } }
 .guests td p { margin: 0 0 .25rem; max-width: none; }
+/* Accents without end stay in their own line. */
+th, td, .guests p, .names li, .in > p { overflow: clip;
+  overflow-clip-margin: 6px; }
 |}
 
 let details = {|
@@ -120,7 +137,7 @@ details { border-top: 1px solid var(--line); }
 details:last-of-type { border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; padding: .7rem 0 .7rem 1.5rem; position: relative;
   display: flex; gap: .25rem 1.5rem; justify-content: space-between;
-  flex-wrap: wrap; list-style: none; }
+  align-items: baseline; flex-wrap: wrap; list-style: none; }
 summary::-webkit-details-marker { display: none; }
 summary::before { content: ""; position: absolute; left: .2rem; top: 1.2rem;
   width: .45rem; height: .45rem; border: solid var(--soft);
@@ -153,7 +170,6 @@ let paper = {|
   .card { border: 0; padding: 0; margin-bottom: 1.5rem; }
   .bar, .mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .scroll { overflow: visible; }
-  .wide { min-width: 0; }
   summary::before { display: none; }
   summary, .in { padding-left: 0; }
   details::details-content { content-visibility: visible; block-size: auto; }

@@ -61,18 +61,6 @@ let elements = function
   | Json.List elements -> elements
   | Null | Bool _ | Int _ | Float _ | String _ | Dict _ -> []
 
-let plain line = { line; cause = line; hint = None }
-
-let trouble ~message json =
-  let field name = text (Json.member name json) in
-  let cause line =
-    match field "url", field "message" with
-    | Some url, Some message -> Printf.sprintf "%s: %s" url message
-    | None, Some message -> message
-    | _, None -> line in
-  let make line = { line; cause = cause line; hint = field "hint" } in
-  Option.map make (field message)
-
 let index_of_any characters s =
   let rec find i =
     if i >= String.length s then String.length s
@@ -110,6 +98,19 @@ let normal_url url =
   let port = if scheme = "https" then ":443" else ":80" in
   let server = scheme ^ "://" ^ without_suffix port host in
   server, server ^ without_slash (after end_of_host rest)
+
+let plain line = { line; cause = line; hint = None }
+
+let trouble ~message json =
+  let field name = text (Json.member name json) in
+  let cause line =
+    match field "url", field "message" with
+    | Some url, Some message ->
+       Printf.sprintf "%s: %s" (snd (normal_url url)) message
+    | None, Some message -> message
+    | _, None -> line in
+  let make line = { line; cause = cause line; hint = field "hint" } in
+  Option.map make (field message)
 
 let key_of ~keep json =
   match text (Json.member "url" json), text (Json.member "kid" json) with
@@ -175,6 +176,10 @@ let rec answers ~keep json =
     | (Dict _ as said), Some key -> [key, said_of ~keep said]
     | _, _ -> [] in
   own @ List.concat_map (answers ~keep) (elements (Json.member "children" json))
+
+let rec errors json =
+  Option.to_list (trouble ~message:"line" (Json.member "error" json))
+  @ List.concat_map errors (elements (Json.member "children" json))
 
 let rec keys = function
   | Tang key -> [key]

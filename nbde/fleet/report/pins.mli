@@ -66,6 +66,9 @@ val of_json : keep:(string -> string) -> Json.t -> t
 val answers : keep:(string -> string) -> Json.t -> (key * said) list
 (** Of all pins of a tree that servers were asked for. *)
 
+val errors : Json.t -> trouble list
+(** Why pins of a tree cannot be used. *)
+
 val keys : t -> key list
 
 val suffices : (key -> bool) -> t -> bool

@@ -140,6 +140,7 @@ let device_of ~keep json =
     | Dict _ as pin when usable token -> Some (Pins.of_json ~keep pin)
     | _ -> None in
   let answered token = Pins.answers ~keep (Json.member "pin" token) in
+  let unusable token = Pins.errors (Json.member "pin" token) in
   let text name json = Pins.text (Json.member name json) in
   let name = keep (Option.value (text "device" json) ~default:"?") in
   let answers = List.concat_map answered (List.filter usable tokens) in
@@ -148,7 +149,7 @@ let device_of ~keep json =
     List.filter_map (Pins.trouble ~message:"line") (elements "errors" json) in
   let said =
     if preflight = Some "does-not-open" then
-      List.filter_map (missing name) answers
+      List.filter_map (missing name) answers @ List.concat_map unusable tokens
     else [] in
   { name; preflight; answers;
     uuid = text "uuid" (Json.member "luks" json);

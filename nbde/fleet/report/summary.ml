@@ -48,10 +48,10 @@ let most_servers = 200
 let shown_servers t = List.filteri (fun i _ -> i < most_servers) t.servers
 
 type task =
-  | Look of Outcome.t * int
-  | Bind of int
   | Revive of Servers.t
   | Unsigned of Servers.t
+  | Look of Outcome.t * int
+  | Bind of int
   | Ask of int
   | Second of Servers.t
 
@@ -62,7 +62,10 @@ let tasks t =
   let servers = List.filter matters t.servers in
   let looks =
     List.filter_map (fun (outcome, n) ->
-      if Outcome.is_trouble outcome then Some (Look (outcome, n)) else None)
+      (* Nobody knows whether a guest without a binding should have one. *)
+      if Outcome.is_trouble outcome && outcome <> Unbound then
+        Some (Look (outcome, n))
+      else None)
       (counts t) in
   let silent (s : Servers.t) =
     match s.reached with
@@ -84,12 +87,36 @@ let tasks t =
     match t.servers with
     | s :: _ when matters s && List.length s.alone > 1 -> [Second s]
     | _ -> [] in
-  looks @ List.filter_map silent servers @ List.filter_map unsigned servers
+  List.filter_map silent servers @ List.filter_map unsigned servers @ looks
   @ binds @ asks @ second
 
+let look_text outcome n =
+  match (outcome : Outcome.t) with
+  | Failed ->
+     sprintf (fn_ "%d guest does not open: look at the cause."
+                "%d guests do not open: look at the causes." n) n
+  | Unreachable ->
+     sprintf (fn_ "%d guest waits for a server: run the same command again when \
+                   it is back."
+                "%d guests wait for a server: run the same command again when it \
+                 is back." n) n
+  | Command_failed ->
+     sprintf (fn_ "The command failed for %d guest: read what it said."
+                "The command failed for %d guests: read what it said." n) n
+  | Error ->
+     sprintf (fn_ "%d guest could not be looked at."
+                "%d guests could not be looked at." n) n
+  | Killed ->
+     sprintf (fn_ "Work on %d guest was killed: run the same command again."
+                "Work on %d guests was killed: run the same command again." n) n
+  | Damaged ->
+     sprintf (fn_ "%d guest has no record that can be read."
+                "%d guests have no record that can be read." n) n
+  | Opens | No_spare | Not_asked | Unbound ->
+     sprintf "%d: %s" n (Outcome.text outcome)
+
 let task_text = function
-  | Look (outcome, n) ->
-     sprintf (fn_ "%d guest: %s." "%d guests: %s." n) n (Outcome.text outcome)
+  | Look (outcome, n) -> look_text outcome n
   | Revive server ->
      let n = List.length server.guests in
      sprintf (fn_ "%s did not answer; %d guest is bound to it."

@@ -29,14 +29,15 @@ val times : t -> (float * float) option
 (** {2 What there is to do} *)
 
 type task =
-  | Look of Outcome.t * int     (** at guests that do not open *)
-  | Bind of int                 (** guests anew *)
   | Revive of Servers.t         (** a server that did not answer *)
   | Unsigned of Servers.t       (** an advertisement with bad signatures *)
+  | Look of Outcome.t * int     (** at guests that do not open *)
+  | Bind of int                 (** guests anew *)
   | Ask of int                  (** about guests that were listed only *)
   | Second of Servers.t         (** server, for guests that hang on one alone *)
 
 val tasks : t -> task list
+(** What helps most guests first. *)
 
 val task_text : task -> string
 
