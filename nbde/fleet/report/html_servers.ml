@@ -80,7 +80,7 @@ let trouble (s : Servers.t) =
   match s.reached with
   | Answers | Nobody_asked | Silent None -> []
   | Silent (Some t) ->
-     element "p" [text t.cause]
+     element "p" [text t.line]
      :: List.map (fun hint -> classed "p" "hint" [text hint])
           (Option.to_list t.hint)
 
@@ -92,9 +92,11 @@ let certificate (s : Servers.t) =
         [text (sprintf (f_"Its certificate is valid until %s.") expiry)]]
 
 let binding (k : Servers.key) =
-  named
-    (sprintf (f_"To bind anew before %s may be deleted") k.key.kid)
-    (Servers.to_bind k)
+  let title =
+    if k.state = Pins.Gone then
+      sprintf (f_"To bind anew, since %s is gone") k.key.kid
+    else sprintf (f_"To bind anew before %s may be deleted") k.key.kid in
+  named title (Servers.to_bind k)
 
 let server i (s : Servers.t) =
   let n = List.length s.guests in

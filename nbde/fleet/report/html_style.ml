@@ -152,7 +152,7 @@ summary > :first-child { flex: 1 1 16rem; min-width: 0; font-weight: 500; }
 .in details[open] > summary::before { top: .75rem; }
 .hint { border-left: 3px solid var(--line); padding-left: .75rem; }
 .names { list-style: none; margin: 0; padding: 0 0 .5rem 1.5rem;
-  columns: 14rem; column-gap: 1.5rem; font-size: .9375rem; }
+  columns: 8.5rem; column-gap: 1.5rem; font-size: .9375rem; }
 .names li { break-inside: avoid; }
 @media (max-width: 40rem) { .in { padding-left: 0; } }
 |}
@@ -167,6 +167,8 @@ let paper = {|
   html { font-size: 10pt; }
   nav, .skip { display: none; }
   .top, main, footer { max-width: none; padding: 0; }
+  .top { margin-bottom: 1.5rem; }
+  .todo { padding-left: 2rem; }
   .card { border: 0; padding: 0; margin-bottom: 1.5rem; }
   .bar, .mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .scroll { overflow: visible; }

@@ -85,25 +85,28 @@ let record (guest : Records.guest) =
   | Some record, _ | None, record :: _ -> Some record
   | None, [] -> None
 
-let has_no_spare (record : Records.record) =
-  List.exists
-    (fun (device : Records.device) ->
-      device.preflight = Some "opens-with-nothing-to-spare")
-    (Option.value record.devices ~default:[])
+(* What a preflight has said, whatever was done later. *)
+let has_no_spare (guest : Records.guest) =
+  let no_spare (device : Records.device) =
+    device.preflight = Some "opens-with-nothing-to-spare" in
+  List.exists (fun (record : Records.record) ->
+    List.exists no_spare (Option.value record.devices ~default:[]))
+    guest.records
 
-let of_record (record : Records.record) =
-  match record.verdict with
-  | Done when record.action = Records.List -> Not_asked
-  | Done when has_no_spare record -> No_spare
-  | Done -> Opens
-  | Error -> Error
-  | Failed -> Failed
-  | Unbound -> Unbound
-  | Unreachable -> Unreachable
-  | Command_failed -> Command_failed
-  | Killed -> Killed
-
-let of_guest guest = Option.fold ~none:Damaged ~some:of_record (record guest)
+let of_guest ~alone guest =
+  match record guest with
+  | None -> Damaged
+  | Some record ->
+     match record.verdict with
+     | Done when record.action = Records.List -> Not_asked
+     | Done when alone || has_no_spare guest -> No_spare
+     | Done -> Opens
+     | Error -> Error
+     | Failed -> Failed
+     | Unbound -> Unbound
+     | Unreachable -> Unreachable
+     | Command_failed -> Command_failed
+     | Killed -> Killed
 
 (* A device may name 256 servers, and each may fail in its own way. *)
 let most_troubles = 5

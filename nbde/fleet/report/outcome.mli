@@ -36,7 +36,8 @@ val record : Records.guest -> Records.record option
 (** The record that decides: the newest one of an action that asks servers, or
     else the list. *)
 
-val of_guest : Records.guest -> t
+val of_guest : alone:bool -> Records.guest -> t
+(** [alone]: does it hang on one server alone? *)
 
 val troubles : Records.guest -> Pins.trouble list
 (** Why a guest does not open, the deciding one first; a few of many. *)

@@ -101,15 +101,29 @@ let normal_url url =
 
 let plain line = { line; cause = line; hint = None }
 
+(* For how long a run with --tang-share asks no server again, and the file by which:
+ * that was over long before anybody reads the report.
+ *)
+let is_of_the_moment hint =
+  match Str.search_forward (Str.regexp "/servers/[0-9a-f]+/down-") hint 0 with
+  | (_ : int) -> true
+  | exception Not_found -> false
+
 let trouble ~message json =
   let field name = text (Json.member name json) in
+  let hint =
+    Option.bind (field "hint") (fun hint ->
+      if is_of_the_moment hint then None else Some hint) in
+  (* How a server was not reached is different for each guest. *)
   let cause line =
-    match field "url", field "message" with
-    | Some url, Some message ->
+    match field "url", field "message", field "code" with
+    | Some url, _, Some "unreachable" ->
+       Printf.sprintf (f_"%s could not be reached") (snd (normal_url url))
+    | Some url, Some message, _ ->
        Printf.sprintf "%s: %s" (snd (normal_url url)) message
-    | None, Some message -> message
-    | _, None -> line in
-  let make line = { line; cause = cause line; hint = field "hint" } in
+    | None, Some message, _ -> message
+    | _, None, _ -> line in
+  let make line = { line; cause = cause line; hint } in
   Option.map make (field message)
 
 let key_of ~keep json =

@@ -101,9 +101,10 @@ let key ~width (server : Servers.t) (k : Servers.key) =
     match Servers.to_bind k with
     | [] -> []
     | guests ->
+       let names = String.concat ", " guests in
        wrapped ~width 4
-         (sprintf (f_"To bind anew before it may be deleted: %s")
-            (String.concat ", " guests)) in
+         (if k.state = Pins.Gone then sprintf (f_"To bind anew: %s") names
+          else sprintf (f_"To bind anew before it may be deleted: %s") names) in
   wrapped ~width 2
     (sprintf "%s%s" k.key.kid (if path = "" then "" else sprintf " (%s)" path))
   @ wrapped ~width 4

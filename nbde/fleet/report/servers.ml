@@ -33,10 +33,19 @@ type answers = (Pins.key, float * Pins.said) Hashtbl.t
 
 let answers guests : answers =
   let table = Hashtbl.create 64 in
+  (* Of those to whom a server gave no answer, only the first may have asked it:
+   * that one has a hint.
+   *)
+  let better (said : Pins.said) (other : Pins.said) =
+    let has_hint (s : Pins.said) =
+      Option.bind s.trouble (fun t -> t.Pins.hint) <> None in
+    if said.state = other.state && has_hint other then other else said in
   let hear time (key, said) =
     match Hashtbl.find_opt table key with
-    | Some (newer, _) when newer > time -> ()
-    | Some _ | None -> Hashtbl.replace table key (time, said) in
+    | Some (newer, old) when newer > time ->
+       Hashtbl.replace table key (newer, better old said)
+    | Some (_, old) -> Hashtbl.replace table key (time, better said old)
+    | None -> Hashtbl.replace table key (time, said) in
   let of_record (r : Records.record) =
     let of_device (d : Records.device) =
       List.iter (hear r.started) d.answers in
@@ -160,6 +169,12 @@ let make guests =
       servers [] in
   let order t = - List.length t.alone, - List.length t.guests, t.server in
   List.sort (fun a b -> compare (order a) (order b)) all
+
+let alone servers =
+  let table = Hashtbl.create 256 in
+  List.iter (fun t -> List.iter (fun g -> Hashtbl.replace table g ()) t.alone)
+    servers;
+  Hashtbl.mem table
 
 let to_bind (key : key) = if Pins.is_old key.state then key.guests else []
 

@@ -36,6 +36,9 @@ val make : Records.guest list -> t list
     is not a server, such as a TPM, is taken to be there, and so is a server that
     did not answer: it may come back.  A key that is gone is not. *)
 
+val alone : t list -> string -> bool
+(** Does a guest hang on one of these servers alone? *)
+
 val to_bind : key -> string list
 (** The guests that must be bound anew before the key may be deleted, if that has
     been rotated, or because it is gone. *)

@@ -18,8 +18,11 @@ type t = {
 
 let make ~state ~made guests =
   let servers = Servers.make guests in
+  let alone = Servers.alone servers in
+  let judged (guest : Records.guest) =
+    guest, Outcome.of_guest ~alone:(alone guest.name) guest in
   { state; made; servers;
-    guests = List.map (fun guest -> guest, Outcome.of_guest guest) guests;
+    guests = List.map judged guests;
     to_bind = Servers.guests_to_bind servers }
 
 let guests_of t outcome =
