@@ -58,37 +58,6 @@ let when_text (guest : Records.guest) =
 let paragraph line = element "p" [text line]
 let hint line = classed "p" "hint" [text line]
 
-(* Many guests fail for one reason: that is said once, and what to do, too. *)
-type group = { cause : string; hints : string list; guests : Records.guest list }
-
-let cause_of guest =
-  match Outcome.troubles guest with
-  | [] -> ""
-  | trouble :: _ -> trouble.cause
-
-let group_of outcome (cause, guests) =
-  let hints guest =
-    List.filter_map (fun (t : Pins.trouble) ->
-      if t.cause = cause then t.hint else None) (Outcome.troubles guest) in
-  let hints =
-    match List.sort_uniq compare (List.concat_map hints guests) with
-    | first :: second :: _ -> [first; second]
-    | hints -> hints in
-  { cause = if cause = "" then Outcome.text outcome else cause; guests;
-    hints }
-
-let groups outcome guests =
-  let table = Hashtbl.create 16 in
-  let add guest =
-    let cause = cause_of guest in
-    let others = Option.value (Hashtbl.find_opt table cause) ~default:[] in
-    Hashtbl.replace table cause (guest :: others) in
-  List.iter add (List.rev guests);
-  let all = Hashtbl.fold (fun cause guests l -> (cause, guests) :: l) table [] in
-  let order (cause, guests) = - List.length guests, cause in
-  List.map (group_of outcome)
-    (List.sort (fun a b -> compare (order a) (order b)) all)
-
 let row ~hinted guest =
   let troubles = Outcome.troubles guest in
   let why (t : Pins.trouble) =
@@ -107,23 +76,20 @@ let guest_table ~hinted ~caption guests =
 (* More than that, and nobody reads them one by one. *)
 let most_unfolded = 5
 
-let group group =
-  let n = List.length group.guests in
+let group { Causes.cause; hints; guests } =
+  let n = List.length guests in
   folded ~opened:(n <= most_unfolded)
-    [ element "span" [text group.cause];
+    [ element "span" [text cause];
       classed "span" "soft" [text (guests_text n)] ]
-    (List.map hint group.hints
-     @ [guest_table ~hinted:false group.guests
+    (List.map hint hints
+     @ [guest_table ~hinted:false guests
           ~caption:(sprintf (fn_ "%d guest with this cause"
                                "%d guests with this cause" n) n)])
 
 let troubles_of t (outcome, n) =
   if not (Outcome.is_trouble outcome) then []
   else
-    let groups = groups outcome (Summary.guests_of t outcome) in
-    let is_single group = List.length group.guests = 1 in
-    let singles, groups = List.partition is_single groups in
-    let guests = List.concat_map (fun group -> group.guests) singles in
+    let groups, guests = Causes.groups outcome (Summary.guests_of t outcome) in
     [ element "h3" ~attributes:["id", "o-" ^ Outcome.name outcome] [
         outcome_badge outcome;
         classed "span" "soft" [text (sprintf " · %s" (guests_text n))] ];

@@ -60,22 +60,34 @@ let action_text guest =
      sprintf " (%s, %s)" (Records.action_name record.action)
        (Records.text_of_time record.started)
 
+let advice_lines ~width outcome hints =
+  let hints = if hints = [] then [Outcome.advice outcome] else hints in
+  List.concat_map (fun hint -> wrapped ~width 2 ("-> " ^ hint)) hints
+
 let guest ~width outcome (guest : Records.guest) =
   let troubles = Outcome.troubles guest in
   let why (t : Pins.trouble) = wrapped ~width 2 t.line in
-  let advice =
-    match hints troubles with
-    | [] -> [Outcome.advice outcome]
-    | hints -> hints in
   wrapped ~width 0
     (sprintf "%s: %s%s" guest.name (Outcome.text outcome) (action_text guest))
   @ List.concat_map why troubles
-  @ List.concat_map (fun hint -> wrapped ~width 2 ("-> " ^ hint)) advice
+  @ advice_lines ~width outcome (hints troubles)
+
+let group ~width outcome { Causes.cause; hints; guests } =
+  let n = List.length guests in
+  let name (guest : Records.guest) = guest.name in
+  wrapped ~width 0
+    (sprintf (fn_ "%d guest: %s" "%d guests: %s" n) n (Outcome.text outcome))
+  @ wrapped ~width 2 cause
+  @ advice_lines ~width outcome hints
+  @ wrapped ~width 2 (String.concat ", " (List.map name guests))
 
 let guests ~width t =
   let of_outcome outcome =
     if Outcome.is_trouble outcome then
-      List.map (guest ~width outcome) (Summary.guests_of t outcome)
+      let groups, guests =
+        Causes.groups outcome (Summary.guests_of t outcome) in
+      List.map (group ~width outcome) groups
+      @ List.map (guest ~width outcome) guests
     else [] in
   Lines.blocks (List.concat_map of_outcome Outcome.all)
 
