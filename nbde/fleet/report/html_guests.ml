@@ -53,7 +53,7 @@ let when_text (guest : Records.guest) =
          sprintf (fn_ ", %d try" ", %d tries" record.tries) record.tries
        else "" in
      sprintf "%s, %s%s" (Records.action_name record.action)
-       (Records.text_of_time record.started) tries
+       (Times.text record.started) tries
 
 let paragraph line = element "p" [text line]
 let hint line = classed "p" "hint" [text line]

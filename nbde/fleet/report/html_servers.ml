@@ -38,7 +38,7 @@ let overview servers =
 
 let asked = function
   | None -> s_"not asked"
-  | Some time -> Records.text_of_time time
+  | Some time -> Times.text time
 
 (* The key, and the path of its URL if there is one. *)
 let key_name (s : Servers.t) (k : Servers.key) =

@@ -55,12 +55,3 @@ val parse :
   keep:(string -> string) -> name:string -> action:action -> string
   -> (record, string) result
 (** A record from its text; or why it is none.  For tests. *)
-
-val time_of : string -> float option
-(** [2026-11-28T17:30:00Z] in seconds since 1970. *)
-
-val text_of_time : float -> string
-(** For people, in UTC, to the minute. *)
-
-val rfc3339 : float -> string
-(** For programs. *)

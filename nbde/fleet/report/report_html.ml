@@ -40,14 +40,14 @@ let facts t =
     match Summary.times t with
     | None -> s_"none"
     | Some (first, last) ->
-       let first = Records.text_of_time first
-       and last = Records.text_of_time last in
+       let first = Times.text first
+       and last = Times.text last in
        if first = last then first else sprintf (f_"%s to %s") first last in
   classed "dl" "facts"
     (List.map fact [
        s_"State folder", t.Summary.state;
        s_"Records", records;
-       s_"Report made", Records.text_of_time t.made;
+       s_"Report made", Times.text t.made;
      ])
 
 let header t =

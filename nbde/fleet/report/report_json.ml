@@ -13,7 +13,7 @@ let nullable f = Option.fold ~none:Null ~some:f
 let text s = String s
 let list f items = List (List.map f items)
 let names = list text
-let time seconds = String (Records.rfc3339 seconds)
+let time seconds = String (Times.rfc3339 seconds)
 
 let trouble (t : Pins.trouble) =
   Dict ["message", String t.line; "hint", nullable text t.hint]

@@ -97,7 +97,7 @@ let timestamp rows =
   match List.sort compare (List.filter_map (fun row -> row.started) rows) with
   | [] -> []
   | first :: _ ->
-     let text = Records.rfc3339 first in
+     let text = Times.rfc3339 first in
      ["timestamp", String.sub text 0 (String.length text - 1)]
 
 let suite t action =

@@ -88,7 +88,7 @@ let expiry_time text =
     let rec number i = function
       | [] -> 0
       | m :: rest -> if m = month then i else number (i + 1) rest in
-    Records.time_of
+    Times.of_rfc3339
       (sprintf "%04d-%02d-%02dT%02d:%02d:%02dZ" year (number 1 months) day hour
          minute second) in
   try Scanf.sscanf text " %3s %2u %2u:%2u:%2u %4u GMT%!" date

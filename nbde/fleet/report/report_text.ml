@@ -29,8 +29,8 @@ let times_text t =
   match Summary.times t with
   | None -> s_"There are no records."
   | Some (first, last) ->
-     sprintf (f_"Records from %s to %s.") (Records.text_of_time first)
-       (Records.text_of_time last)
+     sprintf (f_"Records from %s to %s.") (Times.text first)
+       (Times.text last)
 
 let summary ~width t =
   wrapped ~width 0 (sprintf (f_"Fleet %s") t.Summary.state)
@@ -58,7 +58,7 @@ let action_text guest =
   | None -> ""
   | Some record ->
      sprintf " (%s, %s)" (Records.action_name record.action)
-       (Records.text_of_time record.started)
+       (Times.text record.started)
 
 let advice_lines ~width outcome hints =
   let hints = if hints = [] then [Outcome.advice outcome] else hints in
@@ -103,7 +103,7 @@ let damaged ~width t =
 
 let asked_text = function
   | None -> ""
-  | Some time -> sprintf (f_", asked %s") (Records.text_of_time time)
+  | Some time -> sprintf (f_", asked %s") (Times.text time)
 
 let key ~width (server : Servers.t) (k : Servers.key) =
   let n = List.length k.guests in

@@ -46,7 +46,7 @@ let () =
   | Ok r ->
      text "verdict" "failed" (Records.verdict_name r.verdict);
      number "tries" 2 r.tries;
-     text "time" "2026-11-28T17:30:00Z" (Records.rfc3339 r.started);
+     text "time" "2026-11-28T17:30:00Z" (Times.rfc3339 r.started);
      equal "errors, each once" (Testing.list Fun.id)
        ["/dev/sda: gone"; "more"]
        (List.map (fun (t : Pins.trouble) -> t.line) r.errors);
@@ -90,7 +90,7 @@ let () =
 let () =
   let time what expected text =
     equal what (Option.fold ~none:"none" ~some:(Printf.sprintf "%.0f")) expected
-      (Records.time_of text) in
+      (Times.of_rfc3339 text) in
   time "the beginning" (Some 0.) "1970-01-01T00:00:00Z";
   time "a leap day" (Some 1709210096.) "2024-02-29T12:34:56Z";
   time "no zone" None "2024-02-29T12:34:56";
