@@ -7,9 +7,10 @@
 //
 // At 400 and at 1600 pixels, in light and in dark: is there anything that axe
 // finds, that is loaded, that a script or the console says, or that makes the page
-// itself scroll sideways?  All details are open when axe looks.  Writes pictures, and
-// the page on paper, into FOLDER; prints what is wrong, and ends with 1 if
-// anything is.
+// itself scroll sideways?  axe looks at the page as it comes, and, in each of the two
+// schemes and at each of the two widths once, with all details open.  Writes
+// pictures, and the page on paper, into FOLDER; prints what is wrong, and ends with
+// 1 if anything is.
 //
 // Chromium is spoken to through a pipe (--remote-debugging-pipe): JSON messages,
 // each ended by a zero byte.  That needs no package, and no port.
@@ -113,6 +114,8 @@ async function look(width, scheme) {
     'document.querySelectorAll("details").forEach((d) => { d.open = true; })');
   if (await scrolls())
     wrong.push(`${where}: the page scrolls sideways when all is open`);
+  // Colours do not depend on the width, nor names and roles on the colours.
+  if ((width < 600) === (scheme === 'light')) await load();
   await evaluate(axe);
   const { violations, passes } = await evaluate(`axe.run({
       resultTypes: ['violations'],

@@ -10,13 +10,13 @@ let colours = {|
 :root { color-scheme: light dark;
   --page: #f5f6f8; --card: #ffffff; --ink: #1b1f24; --soft: #545d68;
   --line: #d9dee4; --faint: #eef0f3; --link: #0b57a4; --focus: #0b57a4;
-  --good: #1a7f37; --thin: #8a5d00; --ask: #0b62c4; --bad: #c01f2b;
-  --net: #b04600; --odd: #7a45d1; --none: #545d68; }
+  --good: #1a7f37; --thin: #5d7314; --old: #8a5d00;
+  --ask: #0b62c4; --bad: #c01f2b; --net: #b04600; --odd: #7a45d1; --none: #545d68; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #0e1116; --card: #171b22; --ink: #e4e9ef; --soft: #9fa9b5;
   --line: #2e353e; --faint: #20262e; --link: #79b8ff; --focus: #79b8ff;
-  --good: #46c05c; --thin: #d9a431; --ask: #66adff; --bad: #ff7d75;
-  --net: #f2934e; --odd: #c19bff; --none: #9fa9b5; } }
+  --good: #46c05c; --thin: #b5c75a; --old: #d9a431;
+  --ask: #66adff; --bad: #ff7d75; --net: #f2934e; --odd: #c19bff; --none: #9fa9b5; } }
 .opens { --own: var(--good); }
 .opens-with-nothing-to-spare { --own: var(--thin); }
 .not-asked { --own: var(--ask); }
@@ -25,7 +25,7 @@ let colours = {|
 .command-failed, .error, .killed, .damaged { --own: var(--odd); }
 .unbound { --own: var(--none); }
 .advertised, .answers { --own: var(--good); }
-.rotated, .unadvertised { --own: var(--thin); }
+.rotated, .unadvertised { --own: var(--old); }
 .no-answer { --own: var(--net); }
 |}
 
@@ -37,7 +37,8 @@ body { margin: 0; background: var(--page); color: var(--ink);
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0; font-weight: 650;
   letter-spacing: -.01em; }
-h2 { font-size: 1.2rem; line-height: 1.3; margin: 0 0 .75rem; font-weight: 650; }
+h2 { font-size: 1.2rem; line-height: 1.3; margin: 0 0 .75rem;
+  font-weight: 650; }
 h3 { font-size: 1rem; margin: 1.75rem 0 .25rem; font-weight: 650; }
 p { margin: 0 0 .75rem; max-width: 70ch; }
 a { color: var(--link); text-underline-offset: .15em; }
@@ -62,8 +63,8 @@ a { color: var(--link); text-underline-offset: .15em; }
 
 let page = {|
 .top, main, footer { max-width: 76rem; margin: 0 auto; padding: 0 1.25rem; }
-.top { padding-top: 2rem; padding-bottom: 1.25rem; display: flex; flex-wrap: wrap;
-  gap: 1rem 3rem; align-items: end; justify-content: space-between; }
+.top { padding-top: 2rem; padding-bottom: 1.25rem; display: flex;
+  flex-wrap: wrap; gap: 1rem 3rem; align-items: end; justify-content: space-between; }
 .top p { margin: 0; }
 .facts { margin: 0; display: flex; flex-wrap: wrap; gap: .5rem 2rem;
   font-size: .875rem; }
@@ -123,6 +124,7 @@ thead th { overflow-wrap: normal; }
   .wide td[data-label]::before { content: attr(data-label) " ";
     color: var(--soft); font-size: .875rem; }
   .wide td:empty { display: none; } }
+div + .guests { margin-top: 1.25rem; }
 .guests table { table-layout: fixed; }
 .guests th:first-child { width: 26%; }
 @media (max-width: 40rem) { .guests th:first-child { width: 36%; } }
@@ -161,8 +163,8 @@ summary > :first-child { flex: 1 1 16rem; min-width: 0; font-weight: 500; }
 let paper = {|
 @media print {
   :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb;
-    --faint: #fff; --link: #000; --good: #1a7f37; --thin: #8a5d00;
-    --ask: #0b62c4; --bad: #c01f2b; --net: #b04600; --odd: #7a45d1;
+    --faint: #fff; --link: #000; --good: #1a7f37; --thin: #5d7314;
+    --old: #8a5d00; --ask: #0b62c4; --bad: #c01f2b; --net: #b04600; --odd: #7a45d1;
     --none: #545d68; }
   html { font-size: 10pt; }
   nav, .skip { display: none; }

@@ -49,7 +49,12 @@ let child result troubles =
   | Failure kind -> bad "failure" kind
   | Error kind -> bad "error" kind
 
-type row = { result : result; seconds : float; started : float option; element : tree }
+type row = {
+  result : result;
+  seconds : float;
+  started : float option;
+  element : tree;
+}
 
 let row_of (guest : Records.guest) (record : Records.record) =
   let result = result_of record.verdict in

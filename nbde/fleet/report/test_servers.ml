@@ -83,7 +83,8 @@ let () =
 (* The states of keys. *)
 
 let states guests server =
-  List.map (fun (k : Servers.key) -> k.state) (find (Servers.make guests) server).keys
+  let state (k : Servers.key) = k.state in
+  List.map state (find (Servers.make guests) server).keys
 
 let show_states = Testing.list Pins.state_name
 
