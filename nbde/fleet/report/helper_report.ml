@@ -7,8 +7,9 @@
 let () =
   let output = if Array.length Sys.argv > 3 then Some Sys.argv.(3) else None in
   try
-    Report.run ~state:Sys.argv.(1) ~output
-      ~format:(Report.format_of_name Sys.argv.(2))
+    print_string
+      (Report.run ~state:Sys.argv.(1) ~output
+         ~format:(Report.format_of_name Sys.argv.(2)))
   with Failure.Error { message; hint; status } ->
     prerr_endline message;
     Option.iter prerr_endline hint;

@@ -62,5 +62,5 @@ let run ~state ~format ~output =
     Summary.make ~state ~made:(Unix.time ()) (Records.read state) in
   let content = content format summary in
   match output with
-  | None -> print_string content
-  | Some file -> write file content
+  | None -> content
+  | Some file -> write file content; ""

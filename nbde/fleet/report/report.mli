@@ -13,7 +13,7 @@ val formats : (string * format) list
 val format_of_name : string -> format
 (** Raises {!Failure.Error}, which names them all. *)
 
-val run : state:string -> format:format -> output:string option -> unit
-(** Print the report, or write it to a file, which is there whole or not at all
-    and replaces an older one.  Raises {!Failure.Error} and
-    [Unix.Unix_error]. *)
+val run : state:string -> format:format -> output:string option -> string
+(** The text to be printed.  With [output] there is none: it is written to that
+    file, which is there whole or not at all and replaces an older one.  Raises
+    {!Failure.Error} and [Unix.Unix_error]. *)
