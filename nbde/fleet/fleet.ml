@@ -85,8 +85,11 @@ let work (c : Fleet_options.run) =
   Fun.protect ~finally:(fun () -> State.close state) (fun () ->
     in_state c guests state)
 
-let report (_ : Fleet_options.report) =
-  Failure.error (f_"'report' is not there yet")
+let report { Fleet_options.state; format; output } =
+  let format =
+    Option.fold ~none:Report.Text ~some:Report.format_of_name format in
+  print_string (Report.run ~state ~format ~output);
+  0
 
 let usage_advice =
   sprintf (f_"Try '%s --help' or consult %s(1) for more information.")
