@@ -75,7 +75,7 @@ type kind = {
   head : unit -> string;
 }
 
-let after_name text () = sprintf "%s: %s" Package.name text
+let after_name text () = sprintf "%s: %s" (Package.program ()) text
 
 let message_kind = {
   json = Some "message";
@@ -85,7 +85,7 @@ let message_kind = {
 let info_kind = {
   json = Some "info";
   colour = "35";
-  head = (fun () -> Package.name ^ ":");
+  head = (fun () -> Package.program () ^ ":");
 }
 let warning_kind = {
   json = Some "warning";
@@ -105,7 +105,7 @@ let hint_kind = {
 let debug_kind = {
   json = None;
   colour = "2";
-  head = (fun () -> Package.name ^ ":");
+  head = (fun () -> Package.program () ^ ":");
 }
 
 (* RFC 3339, in UTC. *)

@@ -9,3 +9,7 @@ external package_version : unit -> string = "nbde_package_version"
 
 let name = package_name ()
 let version = package_version ()
+
+let shown = ref name
+let program () = !shown
+let set_program name = shown := name

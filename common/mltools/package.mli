@@ -5,6 +5,12 @@
 (** The name and version of this package, as configure was told. *)
 
 val name : string
-(** ["virt-nbde-unlock"]; also the name of the program. *)
+(** ["virt-nbde-unlock"]; also the name of its first program. *)
 
 val version : string
+
+val program : unit -> string
+(** The name of the program that runs, as it stands before messages: {!name},
+    unless main has said otherwise. *)
+
+val set_program : string -> unit

@@ -1,0 +1,115 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * What a child says.
+ *)
+
+open Printf
+
+open Gettext
+
+type stream = Stdout | Stderr
+
+(* A guest with 26 disks, each full of tokens, has less. *)
+let largest_document = 16 * 1024 * 1024
+
+let largest_log = 1024 * 1024
+
+(* Enough to understand what happened; all of it is in the log. *)
+let most_errors = 50
+let longest_error = 2000
+
+type place =
+  | Before                      (* the first byte of standard output *)
+  | Inside
+  | Too_large
+  | After
+
+type t = {
+  mutable place : place;
+  document : Buffer.t;
+  log : Bounded.t;
+  stderr : Bounded.t;           (* alone, for its errors *)
+}
+
+let make () =
+  { place = Before; document = Buffer.create 4096;
+    log = Bounded.make largest_log; stderr = Bounded.make (256 * 1024) }
+
+(* The document ends with a line that is a brace and nothing else. *)
+let end_of_document buffer ~from =
+  let n = Buffer.length buffer in
+  let is_end at =
+    Buffer.nth buffer at = '\n' && Buffer.nth buffer (at + 1) = '}'
+    && Buffer.nth buffer (at + 2) = '\n' in
+  let rec look at =
+    if at + 2 >= n then None else if is_end at then Some (at + 3)
+    else look (at + 1) in
+  look (max 0 from)
+
+let rec hear_stdout t bytes offset length =
+  if length > 0 then
+    match t.place with
+    | Before ->
+       t.place <- if Bytes.get bytes offset = '{' then Inside else After;
+       hear_stdout t bytes offset length
+    | After -> Bounded.add t.log bytes offset length
+    | Too_large -> ()
+    | Inside ->
+       let before = Buffer.length t.document in
+       Buffer.add_subbytes t.document bytes offset length;
+       (match end_of_document t.document ~from:(before - 2) with
+        | Some at ->
+           Buffer.truncate t.document at;
+           t.place <- After;
+           let used = at - before in
+           hear_stdout t bytes (offset + used) (length - used)
+        | None when Buffer.length t.document > largest_document ->
+           Buffer.reset t.document;
+           t.place <- Too_large
+        | None -> ())
+
+let hear t stream bytes length =
+  match stream with
+  | Stdout -> hear_stdout t bytes 0 length
+  | Stderr ->
+     Bounded.add t.log bytes 0 length;
+     Bounded.add t.stderr bytes 0 length
+
+type result = {
+  document : Json.t;
+  problem : string option;
+  errors : string list;
+  log : string;
+}
+
+let error_head = Package.name ^ ": error: "
+
+let error_of_line line =
+  if String.starts_with ~prefix:error_head line then
+    let n = String.length error_head in
+    let length = min longest_error (String.length line - n) in
+    Some (Escape.text (String.sub line n length))
+  else None
+
+let errors (t : t) =
+  String.split_on_char '\n' (Bounded.contents t.stderr)
+  |> List.filter_map error_of_line
+  |> List.filteri (fun i _ -> i < most_errors)
+
+let result (t : t) =
+  let document, problem =
+    match t.place with
+    | Too_large ->
+       Json.Null, Some (sprintf (f_"its document has more than %d bytes")
+                          largest_document)
+    | Before | After when Buffer.length t.document = 0 -> Json.Null, None
+    | Before | Inside | After ->
+       match Json.of_string (Buffer.contents t.document) with
+       | document -> document, None
+       | exception Json.Invalid { line; reason; _ } ->
+          Json.Null,
+          Some (sprintf (f_"its document is no JSON in line %d: %s") line
+                  reason) in
+  Buffer.reset t.document;
+  { document; problem; errors = errors t; log = Bounded.contents t.log }

@@ -1,0 +1,199 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * The state folder.
+ *)
+
+open Gettext
+
+type t = {
+  folder : string;
+  lock : Unix.file_descr;
+  journal : Journal.t;
+}
+
+type use =
+  | Alone
+  | Shared
+
+let ( / ) = Filename.concat
+
+(* The system's words for what could not be done, and that nothing is lost. *)
+let guarded folder f =
+  try f () with
+  | Unix.Unix_error (code, _, file) ->
+     let name = if file = "" || file = "journal" then folder else file in
+     Failure.of_code name code
+       ~hint:(s_"Nothing that was done is lost: when there is room again, the \
+                 same command goes on.")
+  | Sys_error reason ->
+     Failure.error "%s" reason
+       ~hint:(s_"Nothing that was done is lost: the same command goes on.")
+
+let make_folder folder =
+  try Unix.mkdir folder 0o700
+  with Unix.Unix_error (EEXIST, _, _) -> ()
+
+let write file content =
+  New_file.write ~replace:true ~check:ignore file (fun fd ->
+    Files.write_text fd content)
+
+let is_unfinished name = String.starts_with ~prefix:"." name
+
+let names folder =
+  try Array.to_list (Sys.readdir folder) with Sys_error _ -> []
+
+(* What a run that was killed has left: also keys, of which no half file is
+ * ever used.
+ *)
+let remove_unfinished folder =
+  List.iter (fun name ->
+    if is_unfinished name then Files.remove (folder / name)) (names folder)
+
+let remove_all_unfinished folder =
+  remove_unfinished folder;
+  remove_unfinished (folder / "keys");
+  List.iter (fun name -> remove_unfinished (folder / "guests" / name))
+    (names (folder / "guests"))
+
+let read_file file =
+  match open_in_bin file with
+  | exception Sys_error _ -> None
+  | channel ->
+     Fun.protect ~finally:(fun () -> close_in_noerr channel) (fun () ->
+       match really_input_string channel (in_channel_length channel) with
+       | text -> Some text
+       | exception (Sys_error _ | End_of_file) -> None)
+
+let about = Json.Dict [
+  "version", Json.Int 1L;
+  "program", Json.String (Package.program ());
+  "program_version", Json.String Package.version;
+]
+
+(* Nobody's pictures are to lie between keys. *)
+let check_kind folder =
+  let file = folder / "fleet.json" in
+  match Option.map Json.of_string (read_file file) with
+  | Some about ->
+     if Json.member "version" about <> Json.Int 1L then
+       Failure.error
+         (f_"%s: it was made by another version of this program") folder;
+     true
+  | None ->
+     let other name = not (is_unfinished name || name = "lock") in
+     if List.exists other (names folder) then
+       Failure.error
+         (f_"%s: it is not empty, and no state folder of this program") folder;
+     false
+  | exception Json.Invalid _ -> Failure.error (f_"%s: it is damaged") file
+
+let take_lock use folder =
+  let fd =
+    Unix.openfile (folder / "lock")
+      [Unix.O_RDWR; Unix.O_CREAT; Unix.O_CLOEXEC] 0o600 in
+  if not (Children.lock ~shared:(use = Shared) ~wait:false fd) then (
+    Unix.close fd;
+    Failure.error (f_"%s: another run works in it") folder
+      ~hint:(s_"Wait for its end, or use another folder.")
+  );
+  fd
+
+let open_folder use folder =
+  let folder = Files.absolute folder in
+  guarded folder (fun () ->
+    make_folder folder;
+    let known = check_kind folder in
+    let lock = take_lock use folder in
+    if use = Alone then remove_all_unfinished folder;
+    List.iter (fun name -> make_folder (folder / name)) ["guests"; "keys"];
+    if not known then write (folder / "fleet.json") (Json.to_string about ^ "\n");
+    { folder; lock; journal = Journal.open_file (folder / "journal") })
+
+let keys_folder { folder; _ } = folder / "keys"
+let servers_folder { folder; _ } = folder / "servers"
+
+let guest_folder { folder; _ } name = folder / "guests" / name
+
+let file t name action suffix =
+  guest_folder t name / (Guest.action_name action ^ suffix)
+
+let record t name action = read_file (file t name action ".json")
+
+let log_text t name action =
+  Option.value (read_file (file t name action ".log")) ~default:""
+
+let lock_guest t name =
+  guarded t.folder (fun () ->
+    make_folder (guest_folder t name);
+    let fd =
+      Unix.openfile (guest_folder t name / "lock")
+        [Unix.O_RDWR; Unix.O_CREAT; Unix.O_CLOEXEC] 0o600 in
+    if not (Children.lock ~wait:false fd) then
+      Failure.error (f_"%s: another run works on this guest") name)
+
+let note t ~event fields =
+  guarded t.folder (fun () -> Journal.append t.journal ~event fields)
+
+let text s = Json.String s
+let number n = Json.Int (Int64.of_int n)
+
+let begun t (guest : Guest.t) action ~tries =
+  note t ~event:"begin" [
+    "action", text (Guest.action_name action);
+    "guest", text guest.name;
+    "try", number tries;
+  ]
+
+(* Of the fields of a record. *)
+let end_fields ~guest ~action ~tries ~verdict ~exit_status document = [
+  "action", text (Guest.action_name action);
+  "guest", text guest;
+  "try", number tries;
+  "verdict", text (Verdict.name verdict);
+  "exit_status", exit_status;
+  "devices", Record.devices document;
+]
+
+let save t (record : Record.t) ~log =
+  let name = record.guest.name and action = record.action in
+  guarded t.folder (fun () ->
+    make_folder (guest_folder t name);
+    let log_file = file t name action ".log" in
+    if log <> "" then write log_file log else Files.remove log_file;
+    write (file t name action ".json")
+      (Json.to_string ~indent:true (Record.to_json record) ^ "\n"));
+  note t ~event:"end"
+    (end_fields ~guest:name ~action ~tries:record.tries ~verdict:record.verdict
+       ~exit_status:(Option.fold ~none:Json.Null ~some:number
+                       record.exit_status)
+       record.document)
+
+(* A record that was written is the end of the last try; without it the child
+ * was killed with its parent, or did not get to start.
+ *)
+let repair_guest t action tried name { Journal.tries; is_open } =
+  Hashtbl.replace tried name tries;
+  if is_open then
+    let summary = Option.bind (record t name action) (Record.read ~same:None) in
+    let fields =
+      match summary with
+      | Some s when s.tries = tries ->
+         end_fields ~guest:name ~action ~tries ~verdict:s.verdict
+           ~exit_status:(Json.member "exit_status" s.line) s.document
+      | Some _ | None ->
+         end_fields ~guest:name ~action ~tries ~verdict:Verdict.Killed
+           ~exit_status:Json.Null Json.Null in
+    Journal.append t.journal ~event:"end"
+      (fields @ ["repaired", Json.Bool true])
+
+let repair t action =
+  guarded t.folder (fun () ->
+    let tried = Hashtbl.create 1024 in
+    Hashtbl.iter (repair_guest t action tried)
+      (Journal.read t.journal ~action:(Guest.action_name action));
+    tried)
+
+let close t =
+  Journal.close t.journal;
+  Unix.close t.lock

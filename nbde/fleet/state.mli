@@ -1,0 +1,47 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** The state folder: what has become of each guest, so that a run can go on where
+    another one ended, however that ended.
+
+    Files are there whole, and on disk, or not at all.  What could not be written
+    raises {!Failure.Error}, which says so. *)
+
+type t
+
+type use =
+  | Alone                       (** nobody else may work in it *)
+  | Shared                      (** with others that each do one guest *)
+
+val open_folder : use -> string -> t
+(** Made if it is not there.  Raises {!Failure.Error} if it is something else, or
+    in use. *)
+
+val lock_guest : t -> string -> unit
+(** Until this process ends.  Raises {!Failure.Error} if somebody else works on
+    this guest. *)
+
+val keys_folder : t -> string
+val servers_folder : t -> string
+
+val record : t -> string -> Guest.action -> string option
+(** The text of the record of a guest. *)
+
+val save : t -> Record.t -> log:string -> unit
+(** Write what a child has said, then the record, then the line in the journal. *)
+
+val begun : t -> Guest.t -> Guest.action -> tries:int -> unit
+(** For the journal: a child is going to be started. *)
+
+val note : t -> event:string -> (string * Json.t) list -> unit
+(** For the journal. *)
+
+val repair : t -> Guest.action -> (string, int) Hashtbl.t
+(** Complete the journal for guests whose end nothing is said of, since the run
+    was killed then.  How often each was tried. *)
+
+val log_text : t -> string -> Guest.action -> string
+(** What the child of a guest has said. *)
+
+val close : t -> unit

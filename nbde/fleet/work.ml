@@ -1,0 +1,324 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *
+ * An action, for all guests: starts children as the schedule says, and keeps
+ * what becomes of them.
+ *)
+
+open Printf
+
+open Gettext
+
+type settings = {
+  action : Guest.action;
+  guests : Guest.t array;
+  command : Command.settings;
+  schedule : Schedule.settings;
+  retry_failed : bool;
+  timeout : float option;
+}
+
+(* A child, for a guest, and the action that it is for: what a guest needs is
+ * found by a [list].
+ *)
+type job = {
+  index : int;
+  action : Guest.action;
+  tries : int;
+  child : Child.t;
+}
+
+type t = {
+  settings : settings;
+  state : State.t;
+  show : Show.t;
+  tried : (string, int) Hashtbl.t;          (* in all runs, by name *)
+  listed : (string, int) Hashtbl.t;
+  mutable schedule : Schedule.t;
+  mutable jobs : job list;
+}
+
+let now = Unix.gettimeofday
+
+let summary (settings : settings) state (guest : Guest.t) action =
+  let asked = Command.asked settings.command action in
+  Option.bind (State.record state guest.name action)
+    (Record.read ~same:(Some (guest, asked)))
+
+(* A disk that was changed since may have another header. *)
+let is_fresh (guest : Guest.t) (summary : Record.summary) =
+  let unchanged { Guest.path; _ } =
+    match Unix.stat path with
+    | { st_mtime; _ } -> Record.time st_mtime < summary.started
+    | exception Unix.Unix_error _ -> Guest.is_uri path in
+  guest.domain = None && List.for_all unchanged guest.disks
+
+let known_needs (settings : settings) state guest =
+  match settings.action with
+  | Guest.List -> Some Needs.none
+  | Preflight | Keys | Run ->
+     match summary settings state guest Guest.List with
+     | Some s when s.document <> Json.Null && is_fresh guest s ->
+        Some (Needs.of_document s.document)
+     | Some _ | None -> None
+
+let first_error = function
+  | error :: _ -> error
+  | [] -> ""
+
+(* For people: what is wrong, or which servers a guest has. *)
+let detail action ~errors document =
+  match errors, action with
+  | _ :: _, _ -> first_error errors
+  | [], Guest.List ->
+     String.concat ", "
+       (List.map Escape.text (Needs.servers (Needs.of_document document)))
+  | [], (Preflight | Keys | Run) -> ""
+
+let log_of t name action () = State.log_text t.state name action
+
+let strings = function
+  | Json.List list ->
+     List.filter_map (function Json.String s -> Some s | _ -> None) list
+  | _ -> []
+
+let show_before t index (guest : Guest.t) (s : Record.summary) =
+  let action = t.settings.action in
+  let fields = match s.line with Json.Dict fields -> fields | _ -> [] in
+  Show.guest t.show index {
+    name = guest.name; verdict = s.verdict; before = true;
+    detail =
+      detail action s.document ~errors:(strings (Json.member "errors" s.line));
+    seconds = 0.; log = (fun () -> ""); json = fields;
+  }
+
+let show_record t index (record : Record.t) =
+  let fields =
+    match Record.to_json { record with document = Json.Null } with
+    | Json.Dict fields -> List.remove_assoc "document" fields
+    | _ -> [] in
+  Show.guest t.show index {
+    name = record.guest.name; verdict = record.verdict; before = false;
+    detail = detail record.action record.document ~errors:record.errors;
+    seconds = record.seconds;
+    log = log_of t record.guest.name record.action;
+    json = fields;
+  }
+
+let tries_of table name =
+  Option.value (Hashtbl.find_opt table name) ~default:0
+
+let table_of t action =
+  if action = t.settings.action then t.tried else t.listed
+
+let start t index action =
+  let guest = t.settings.guests.(index) in
+  let table = table_of t action in
+  let tries = tries_of table guest.name + 1 in
+  Hashtbl.replace table guest.name tries;
+  State.begun t.state guest action ~tries;
+  let words = Command.words t.settings.command action guest in
+  Messages.debug "%s: %s" guest.name (String.concat " " words);
+  let child =
+    Child.start t.settings.command.program words ~limit:t.settings.timeout in
+  t.jobs <- { index; action; tries; child } :: t.jobs
+
+(* With [run], the child's status is that of the command, once keys are there. *)
+let judge action status document problem =
+  let of_status = function
+    | 0 when document = Json.Null -> Verdict.Error
+    | 0 -> Done
+    | 2 -> Failed
+    | 3 -> Unbound
+    | 4 -> Unreachable
+    | _ -> Error in
+  let had_keys =
+    action = Guest.Run && Json.member "exit_status" document = Json.Int 0L in
+  match status with
+  | Unix.WSIGNALED _ | WSTOPPED _ -> Verdict.Killed
+  | WEXITED _ when problem <> None -> Error
+  | WEXITED 0 -> of_status 0
+  | WEXITED _ when had_keys -> Command_failed
+  | WEXITED n when action = Guest.Run && document = Json.Null && n <> 1 ->
+     Error
+  | WEXITED n -> of_status n
+
+let record_of t job (ended : Child.ended) : Record.t =
+  let { Heard.document; problem; errors; _ } = ended.heard in
+  let verdict = judge job.action ended.status document problem in
+  let exit_status, signal =
+    match ended.status with
+    | WEXITED n -> Some n, None
+    | WSIGNALED n | WSTOPPED n -> None, Some (Signals.number n) in
+  let missing =
+    match problem, document, verdict with
+    | None, Json.Null, Error when exit_status = Some 0 ->
+       Some (s_"it has printed no document")
+    | _ -> problem in
+  { guest = t.settings.guests.(job.index); action = job.action;
+    asked = Command.asked t.settings.command job.action;
+    started = ended.started; seconds = ended.seconds; tries = job.tries;
+    exit_status; signal; verdict;
+    command_status =
+      (match verdict, job.action with
+       | (Done | Command_failed), Guest.Run -> exit_status
+       | _ -> None);
+    errors = Option.to_list missing @ errors;
+    document }
+
+let final t index record =
+  if record.Record.action = t.settings.action then show_record t index record
+
+let note_end t job (ended : Child.ended) =
+  let record = record_of t job ended in
+  State.save t.state record ~log:ended.heard.log;
+  if job.action <> t.settings.action then
+    t.schedule <-
+      Schedule.learned t.schedule job.index (Needs.of_document record.document)
+  else (
+    let schedule, is_last =
+      Schedule.ended t.schedule ~now:(now ()) job.index record.verdict
+        (Needs.evidence record.document) in
+    t.schedule <- schedule;
+    if is_last then final t job.index record
+  )
+
+(* It was not tried: somebody else has found that in vain. *)
+let give_up t index url =
+  let guest = t.settings.guests.(index) in
+  let tries = tries_of t.tried guest.name in
+  let record = {
+    Record.guest; action = t.settings.action;
+    asked = Command.asked t.settings.command t.settings.action;
+    started = now (); seconds = 0.; tries; exit_status = None; signal = None;
+    verdict = Unreachable; command_status = None;
+    errors = [sprintf (f_"not tried: the server %s could not be reached")
+                (Escape.text url)];
+    document = Json.Null;
+  } in
+  State.save t.state record ~log:"";
+  final t index record
+
+(* Children that have ended, in the order in which they were started. *)
+let reap t =
+  List.iter (fun job ->
+    match Child.ended job.child with
+    | Some ended ->
+       t.jobs <- List.filter (fun other -> other != job) t.jobs;
+       note_end t job ended
+    | None -> ()) (List.rev t.jobs)
+
+(* A signal may come before the wait begins, so that is never long. *)
+let longest_wait = 0.5
+
+let wait t until =
+  let seconds =
+    match until with
+    | Some at -> Float.min longest_wait (at -. now ())
+    | None -> longest_wait in
+  Child.wait (List.map (fun job -> job.child) t.jobs) ~seconds;
+  reap t
+
+let action_for t index =
+  if Schedule.is_known t.schedule index then t.settings.action else Guest.List
+
+let rec go_on t =
+  Signals.check ();
+  Show.tick t.show ~running:(List.length t.jobs);
+  let schedule, next = Schedule.next t.schedule ~now:(now ()) in
+  t.schedule <- schedule;
+  match next with
+  | Start index ->
+     start t index (action_for t index);
+     go_on t
+  | Give_up (index, url) ->
+     give_up t index url;
+     go_on t
+  | Wait until ->
+     wait t until;
+     go_on t
+  | Finished -> ()
+
+(* What they have not done is done by the next run. *)
+let end_children t =
+  List.iter (fun job -> Child.stop job.child) t.jobs;
+  let rec wait () =
+    t.jobs <- List.filter (fun job -> Child.ended job.child = None) t.jobs;
+    if t.jobs <> [] then (
+      Child.wait (List.map (fun job -> job.child) t.jobs) ~seconds:0.5;
+      wait ()
+    ) in
+  wait ()
+
+let is_finished (settings : settings) (s : Record.summary) =
+  not (Verdict.again ~retry_failed:settings.retry_failed s.verdict)
+
+let make (settings : settings) state ~show ~tried ~listed = {
+  settings; state; show; tried; listed;
+  schedule = Schedule.make settings.schedule []; jobs = [];
+}
+
+let run_event t event more =
+  State.note t.state ~event
+    (["action", Json.String (Guest.action_name t.settings.action);
+      "guests", Json.Int (Int64.of_int (Array.length t.settings.guests))]
+     @ more)
+
+(* Nothing of the documents of earlier runs is kept but what guests need. *)
+let sort_out t =
+  let todo index guest =
+    match summary t.settings t.state guest t.settings.action with
+    | Some s when is_finished t.settings s ->
+       show_before t index guest s;
+       None
+    | Some _ | None -> Some (index, known_needs t.settings t.state guest) in
+  Array.to_list (Array.mapi todo t.settings.guests)
+  |> List.filter_map Fun.id
+
+let protected t f =
+  try f () with e ->
+    let trace = Printexc.get_raw_backtrace () in
+    end_children t;
+    Show.finish t.show;
+    Printexc.raise_with_backtrace e trace
+
+let all (settings : settings) state =
+  let total = Array.length settings.guests in
+  let tried = State.repair state settings.action in
+  let listed =
+    if settings.action = Guest.List then tried
+    else State.repair state Guest.List in
+  let t =
+    make settings state ~show:(Show.make settings.action ~total) ~tried
+      ~listed in
+  protected t (fun () ->
+    t.schedule <- Schedule.make settings.schedule (sort_out t);
+    run_event t "run-begin" [];
+    go_on t;
+    let status = Verdict.together (Show.verdicts t.show) in
+    run_event t "run-end" ["exit_status", Json.Int (Int64.of_int status)];
+    Show.finish t.show;
+    status)
+
+(* Whoever starts it again wants it to be tried again. *)
+let one (settings : settings) state index =
+  let guest = settings.guests.(index) in
+  State.lock_guest state guest.name;
+  let tried = Hashtbl.create 1 in
+  let show = Show.make settings.action ~total:1 in
+  let t = make settings state ~show ~tried ~listed:tried in
+  let before = summary settings state guest settings.action in
+  match before with
+  | Some ({ verdict = Done | Unbound; _ } as s) ->
+     show_before t 0 guest s;
+     Verdict.status s.verdict
+  | Some _ | None ->
+     Option.iter (fun (s : Record.summary) ->
+       Hashtbl.replace tried guest.name s.tries) before;
+     let t = { t with settings = { settings with guests = [| guest |] } } in
+     protected t (fun () ->
+       t.schedule <-
+         Schedule.make { settings.schedule with retries = 0 }
+           [0, Some Needs.none];
+       go_on t;
+       Verdict.together (Show.verdicts t.show))
