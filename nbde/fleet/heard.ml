@@ -10,8 +10,11 @@ open Gettext
 
 type stream = Stdout | Stderr
 
-(* A guest with 26 disks, each full of tokens, has less. *)
-let largest_document = 16 * 1024 * 1024
+(* A guest with 26 disks, each with all tokens that LUKS2 has room for, has less.
+ * What is read from it takes some ten times as much memory, for one guest at a
+ * time.
+ *)
+let largest_document = 4 * 1024 * 1024
 
 let largest_log = 1024 * 1024
 
@@ -55,6 +58,9 @@ let rec hear_stdout t bytes offset length =
        hear_stdout t bytes offset length
     | After -> Bounded.add t.log bytes offset length
     | Too_large -> ()
+    | Inside when Buffer.length t.document + length > largest_document ->
+       Buffer.reset t.document;
+       t.place <- Too_large
     | Inside ->
        let before = Buffer.length t.document in
        Buffer.add_subbytes t.document bytes offset length;
@@ -64,9 +70,6 @@ let rec hear_stdout t bytes offset length =
            t.place <- After;
            let used = at - before in
            hear_stdout t bytes (offset + used) (length - used)
-        | None when Buffer.length t.document > largest_document ->
-           Buffer.reset t.document;
-           t.place <- Too_large
         | None -> ())
 
 let hear t stream bytes length =

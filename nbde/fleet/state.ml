@@ -155,6 +155,9 @@ let end_fields ~guest ~action ~tries ~verdict ~exit_status document = [
   "devices", Record.devices document;
 ]
 
+let is_tried (record : Record.t) =
+  record.exit_status <> None || record.signal <> None
+
 let save t (record : Record.t) ~log =
   let name = record.guest.name and action = record.action in
   guarded t.folder (fun () ->
@@ -163,7 +166,7 @@ let save t (record : Record.t) ~log =
     if log <> "" then write log_file log else Files.remove log_file;
     write (file t name action ".json")
       (Json.to_string ~indent:true (Record.to_json record) ^ "\n"));
-  note t ~event:"end"
+  note t ~event:(if is_tried record then "end" else "give-up")
     (end_fields ~guest:name ~action ~tries:record.tries ~verdict:record.verdict
        ~exit_status:(Option.fold ~none:Json.Null ~some:number
                        record.exit_status)

@@ -29,7 +29,8 @@ val record : t -> string -> Guest.action -> string option
 (** The text of the record of a guest. *)
 
 val save : t -> Record.t -> log:string -> unit
-(** Write what a child has said, then the record, then the line in the journal. *)
+(** Write what a child has said, then the record, then the line in the journal:
+    [end], or [give-up] if no child was started. *)
 
 val begun : t -> Guest.t -> Guest.action -> tries:int -> unit
 (** For the journal: a child is going to be started. *)

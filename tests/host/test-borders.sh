@@ -318,20 +318,19 @@ modules_have_interfaces ()
     done
 }
 
-# What starts an appliance is in tests/guest, and says so in a line that runtests
-# and people look for; what is in tests/host can be run by make check.  A test is
-# started by its name alone, so no two have the same.
+# What starts an appliance is in tests/guest, and says so in a line that runtests and
+# people look for; what is in tests/host and tests/fleet can be run by make check.  A
+# test is started by its name alone, so no two have the same.
 tests_are_in_their_rooms ()
 {
   local need='# needs: appliance' file
-  search -HxF -e "$need" tests/host/test-*.sh
+  search -HxF -e "$need" tests/{host,fleet}/test-*.sh
   # Written apart, since this file is looked at as well.
-  search -H -e '^[^#]*\<requires_''appliance\>' tests/host/test-*.sh
+  search -H -e '^[^#]*\<requires_''appliance\>' tests/{host,fleet}/test-*.sh
   search -LxF -e "$need" tests/guest/test-*.sh
-  find tests -name 'test-*.sh' ! -path 'tests/host/*' ! -path 'tests/guest/*'
-  for file in tests/host/test-*.sh; do
-    [ ! -e "tests/guest/${file##*/}" ] || echo "$file: also in tests/guest"
-  done
+  find tests -name 'test-*.sh' ! -path 'tests/host/*' ! -path 'tests/fleet/*' \
+    ! -path 'tests/guest/*'
+  find tests -name 'test-*.sh' -printf '%f\n' | sort | uniq -d
 }
 
 # Absolute paths of one machine only: those whose first folder is not one that
