@@ -71,8 +71,7 @@ let about = Json.Dict [
   "program_version", Json.String Package.version;
 ]
 
-(* Nobody's pictures are to lie between keys. *)
-let check_kind folder =
+let has_about folder =
   let file = folder / "fleet.json" in
   match Option.map Json.of_string (read_file file) with
   | Some about ->
@@ -80,13 +79,23 @@ let check_kind folder =
        Failure.error
          (f_"%s: it was made by another version of this program") folder;
      true
-  | None ->
-     let other name = not (is_unfinished name || name = "lock") in
-     if List.exists other (names folder) then
-       Failure.error
-         (f_"%s: it is not empty, and no state folder of this program") folder;
-     false
+  | None -> false
   | exception Json.Invalid _ -> Failure.error (f_"%s: it is damaged") file
+
+(* Nobody's pictures are to lie between keys.  Another run may just be making the
+ * folder: where there is anything else, fleet.json has been there before.
+ *)
+let check_kind folder =
+  has_about folder
+  || (
+    let other name = not (is_unfinished name || name = "lock") in
+    let others = List.exists other (names folder) in
+    let known = has_about folder in
+    if others && not known then
+      Failure.error
+        (f_"%s: it is not empty, and no state folder of this program") folder;
+    known
+  )
 
 let take_lock use folder =
   let fd =
@@ -106,8 +115,8 @@ let open_folder use folder =
     let known = check_kind folder in
     let lock = take_lock use folder in
     if use = Alone then remove_all_unfinished folder;
-    List.iter (fun name -> make_folder (folder / name)) ["guests"; "keys"];
     if not known then write (folder / "fleet.json") (Json.to_string about ^ "\n");
+    List.iter (fun name -> make_folder (folder / name)) ["guests"; "keys"];
     { folder; lock; journal = Journal.open_file (folder / "journal") })
 
 let keys_folder { folder; _ } = folder / "keys"
