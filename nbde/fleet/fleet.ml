@@ -103,6 +103,8 @@ let main () =
   Signals.catch ();
   (* Children are ended by what waits for them. *)
   Signals.spare_children true;
+  (* A file that may not grow is an error as a full disk is. *)
+  Sys.set_signal Sys.sigxfsz Sys.Signal_ignore;
   let status =
     try
       let status =

@@ -45,11 +45,13 @@ let summary (settings : settings) state (guest : Guest.t) action =
   Option.bind (State.record state guest.name action)
     (Record.read ~same:(Some (guest, asked)))
 
-(* A disk that was changed since may have another header. *)
+(* A disk that was changed since may have another header.  All that depends on it
+ * is when the guest is started, so seconds are exact enough.
+ *)
 let is_fresh (guest : Guest.t) (summary : Record.summary) =
   let unchanged { Guest.path; _ } =
     match Unix.stat path with
-    | { st_mtime; _ } -> Record.time st_mtime < summary.started
+    | { st_mtime; _ } -> Record.time st_mtime <= summary.started
     | exception Unix.Unix_error _ -> Guest.is_uri path in
   guest.domain = None && List.for_all unchanged guest.disks
 

@@ -25,11 +25,14 @@ make -s -C "$top_builddir" install DESTDIR="$TMPDIR/root" prefix=/usr \
 root=$TMPDIR/root/usr
 for file in \
   bin/virt-nbde-unlock \
+  bin/virt-nbde-fleet \
   share/man/man1/virt-nbde-unlock.1 \
+  share/man/man1/virt-nbde-fleet.1 \
   share/man/man7/virt-nbde-unlock-mount.7 \
   share/man/man7/virt-nbde-unlock-offline.7 \
   share/man/man7/virt-nbde-unlock-recipes.7 \
   share/bash-completion/completions/virt-nbde-unlock \
+  share/bash-completion/completions/virt-nbde-fleet \
   share/locale/de/LC_MESSAGES/virt-nbde-unlock.mo \
   share/doc/virt-nbde-unlock/README.md \
   share/doc/virt-nbde-unlock/HACKING.md; do
@@ -40,9 +43,13 @@ done
 "$root/bin/virt-nbde-unlock" --version | grep '^virt-nbde-unlock [0-9]' ||
   fail "the installed program"
 
+"$root/bin/virt-nbde-fleet" --version | grep '^virt-nbde-fleet [0-9]' ||
+  fail "the installed virt-nbde-fleet"
+
 # The completion offers what the program knows.
 export PATH="$root/bin:$PATH"
 . "$root/share/bash-completion/completions/virt-nbde-unlock"
+. "$root/share/bash-completion/completions/virt-nbde-fleet"
 complete_line ()
 {
   read -r -a COMP_WORDS <<<"$1"
@@ -50,11 +57,15 @@ complete_line ()
   COMPREPLY=()
   # compopt only works while readline completes.
   compopt () { :; }
-  _virt_nbde_unlock virt-nbde-unlock
+  "_${COMP_WORDS[0]//-/_}" "${COMP_WORDS[0]}"
   printf '%s\n' "${COMPREPLY[@]}"
 }
 complete_line 'virt-nbde-unlock --insp' | grep -x -e --inspect ||
   fail "completion of an option"
+complete_line 'virt-nbde-fleet pre' | grep -x preflight ||
+  fail "completion of an action"
+complete_line 'virt-nbde-fleet keys --retry-' | grep -x -e --retry-failed ||
+  fail "completion of an option of virt-nbde-fleet"
 touch guest.img
 complete_line 'virt-nbde-unlock -a gue' | grep -x guest.img ||
   fail "completion of a file"
