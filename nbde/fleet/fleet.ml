@@ -33,6 +33,14 @@ let command_settings (c : Fleet_options.run) state : Command.settings =
     keys_format = c.keys_format;
     command = c.command }
 
+(* One of its own is made in time, too. *)
+let make_keys_folder (c : Fleet_options.run) =
+  let make folder =
+    try Unix.mkdir folder 0o700 with
+    | Unix.Unix_error (EEXIST, _, _) -> ()
+    | Unix.Unix_error (code, _, _) -> Failure.of_code folder code in
+  Option.iter make c.keys_folder
+
 (* Options are the same for most guests. *)
 let check_options (command : Command.settings) guests =
   let keys = "--output-keys-format=" ^ command.keys_format in
@@ -53,6 +61,7 @@ let check_index (c : Fleet_options.run) guests =
 let in_state (c : Fleet_options.run) guests state =
   let command = command_settings c state in
   check_options command guests;
+  make_keys_folder c;
   let work = {
     Work.action = c.action; guests; command;
     schedule = {

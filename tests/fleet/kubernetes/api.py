@@ -68,6 +68,16 @@ def complete(job):
         'status': {'phase': 'Succeeded'}}
 
 
+def merge(item, patch):
+    for name, value in patch.items():
+        if value is None:
+            item.pop(name, None)
+        elif isinstance(value, dict) and isinstance(item.get(name), dict):
+            merge(item[name], value)
+        else:
+            item[name] = value
+
+
 def selected(item, query):
     meta = item['metadata']
     for label in query.get('labelSelector', [''])[0].split(','):
@@ -111,6 +121,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if item['kind'] == 'Job':
                 complete(item)
             return 201, item
+        if self.command == 'PATCH' and (parent, name) in objects:
+            merge(objects[parent, name], json.loads(body))
+            return 200, objects[parent, name]
         if self.command == 'DELETE' and (parent, name) in objects:
             return 200, objects.pop((parent, name))
         if self.command == 'GET' and name == 'log':
