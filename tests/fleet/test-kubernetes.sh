@@ -15,8 +15,9 @@
 . "$top_srcdir/tests/lib/fleet-world.sh"
 . "$top_srcdir/tests/lib/documents.sh"
 . "$top_srcdir/tests/lib/containers.sh"
+. "$top_srcdir/tests/lib/kubernetes.sh"
 requires_tang
-requires jq kubectl node npm openssl python3
+requires jq node npm
 
 use_document kubernetes/README.md
 manifests=$top_srcdir/docs/fleet/kubernetes
@@ -186,42 +187,7 @@ cryptsetup open --test-passphrase --key-file keys/fleet-0-b/web1/0 one.luks ||
 
 # The container "give", and the commands of the README.
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-  -keyout api.key -out api.cert -days 2 -subj /CN=api \
-  -addext subjectAltName=IP:127.0.0.1 2> "$err" || fail 'no certificate'
-echo '<html>' > log
-setsid python3 "$top_srcdir/tests/fleet/kubernetes/api.py" api.cert api.key log \
-  requests > port 2> api.err </dev/null &
-groups+=("$!")
-wait_for 20 test -s port || fail "no API: $(cat api.err)"
-#   as_user TOKEN
-as_user ()
-{
-  cat > "$tmp/kubeconfig.$1" <<END
-apiVersion: v1
-kind: Config
-clusters:
-- name: test
-  cluster: {server: "https://127.0.0.1:$(cat port)",
-            certificate-authority: $tmp/api.cert}
-users: [{name: test, user: {token: $1}}]
-contexts:
-- name: test
-  context: {cluster: test, user: test, namespace: virt-nbde-fleet}
-current-context: test
-END
-  export KUBECONFIG=$tmp/kubeconfig.$1
-}
-# This API has no schemas; the fields have been checked.
-kubectl=$(command -v kubectl)
-cat > world/kubectl <<END
-#!/bin/bash
-case \$1 in
-  apply) set -- "\$@" --validate=false ;;
-esac
-exec $kubectl "\$@"
-END
-chmod +x world/kubectl
+start_api
 export HOME=$tmp
 
 as_user admin

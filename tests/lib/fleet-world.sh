@@ -10,7 +10,8 @@
 
 # Servers that were started, the first of which is tang.example.com, the others
 # NAME.example.com:  fleet_world NAME...
-# From then on, virt-nbde-fleet of PATH finds them.
+# From then on, virt-nbde-fleet of PATH finds them, but for the one that the variable
+# WITHOUT names: whoever maps a server allows it.
 fleet_world ()
 {
   local server=$1 url name=tang maps=()
@@ -19,7 +20,7 @@ fleet_world ()
     url=TANG_URL_$1
     curl -sf "${!url}/adv" > "$tmp/world/$name.adv" ||
       fail "no advertisement of $1"
-    maps+=(--tang-map "http://$name.example.com=${!url}")
+    maps+=("[$name]=http://$name.example.com=${!url}")
     shift
     name=${1-}
   done
@@ -29,16 +30,30 @@ fleet_world ()
 for word; do
   [ "\$word" != report ] || exec ${VIRT_NBDE_FLEET@Q} "\$@"
 done
-exec ${VIRT_NBDE_FLEET@Q} ${maps[*]} "\$@"
+declare -A maps=(${maps[*]})
+[ -z "\${WITHOUT-}" ] || unset "maps[\$WITHOUT]"
+exec ${VIRT_NBDE_FLEET@Q} "\${maps[@]/#/--tang-map=}" "\$@"
 END
   chmod +x "$tmp/world/virt-nbde-fleet"
   export PATH=$tmp/world:$PATH
 }
 
+# The configuration of a tang pin of this world:  world_pin NAME
+world_pin ()
+{
+  jq -nc --arg name "$1" --arg adv "$tmp/world/$1.adv" \
+    '{url: "http://\($name).example.com", adv: $adv}'
+}
+
 # A LUKS device bound to a server of this world:  bound_as NAME FILE
 bound_as ()
 {
-  bound_piece "$2" tang \
-    "$(jq -nc --arg name "$1" --arg adv "$tmp/world/$1.adv" \
-         '{url: "http://\($name).example.com", adv: $adv}')"
+  bound_piece "$2" tang "$(world_pin "$1")"
+}
+
+# The same, bound to any one of two servers:  bound_either FILE NAME NAME
+bound_either ()
+{
+  bound_piece "$1" sss \
+    "{\"t\": 1, \"pins\": {\"tang\": [$(world_pin "$2"), $(world_pin "$3")]}}"
 }

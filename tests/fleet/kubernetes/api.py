@@ -22,6 +22,7 @@ kinds = {
     'v1': {'namespaces': 'Namespace', 'serviceaccounts': 'ServiceAccount',
            'configmaps': 'ConfigMap', 'secrets': 'Secret', 'pods': 'Pod'},
     'batch/v1': {'jobs': 'Job'},
+    'forklift.konveyor.io/v1beta1': {'plans': 'Plan'},
     'rbac.authorization.k8s.io/v1': {'roles': 'Role', 'rolebindings': 'RoleBinding'},
 }
 objects = {}
@@ -123,6 +124,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 201, item
         if self.command == 'PATCH' and (parent, name) in objects:
             merge(objects[parent, name], json.loads(body))
+            return 200, objects[parent, name]
+        if self.command == 'PUT' and (parent, name) in objects:
+            objects[parent, name] = json.loads(body)
             return 200, objects[parent, name]
         if self.command == 'DELETE' and (parent, name) in objects:
             return 200, objects.pop((parent, name))
