@@ -65,6 +65,8 @@ let hear t (fd, stream) =
   | n -> Heard.hear t.heard stream buffer n; true
   | exception Unix.Unix_error ((EAGAIN | EWOULDBLOCK | EINTR), _, _) -> false
 
+let document t = Heard.document t.heard
+
 let drain_watched fd =
   match Unix.read fd buffer 0 (Bytes.length buffer) with
   | (_ : int) -> ()

@@ -10,6 +10,9 @@ val start : string -> string list -> limit:float option -> t
 (** [start file words ~limit]: it is ended after so many seconds.  Raises
     {!Failure.Error} if it cannot be started. *)
 
+val document : t -> Json.t option
+(** See {!Heard.document}. *)
+
 type ended = {
   status : Unix.process_status;
   seconds : float;

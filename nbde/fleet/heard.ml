@@ -28,15 +28,21 @@ type place =
   | Too_large
   | After
 
+type read =
+  | Unread
+  | Json of Json.t
+  | Wrong of { line : int; reason : string }
+
 type t = {
   mutable place : place;
+  mutable read : read;          (* the document, when it was wanted *)
   document : Buffer.t;
   log : Bounded.t;
   stderr : Bounded.t;           (* alone, for its errors *)
 }
 
 let make () =
-  { place = Before; document = Buffer.create 4096;
+  { place = Before; read = Unread; document = Buffer.create 4096;
     log = Bounded.make largest_log; stderr = Bounded.make (256 * 1024) }
 
 (* The document ends with a line that is a brace and nothing else. *)
@@ -100,19 +106,40 @@ let errors (t : t) =
   |> List.filter_map error_of_line
   |> List.filteri (fun i _ -> i < most_errors)
 
+(* Once: its text is not needed any more. *)
+let read (t : t) =
+  if t.read = Unread then (
+    t.read <-
+      (match Json.of_string (Buffer.contents t.document) with
+       | document -> Json document
+       | exception Json.Invalid { line; reason; _ } -> Wrong { line; reason });
+    Buffer.reset t.document
+  );
+  t.read
+
+let has_document (t : t) = t.read <> Unread || Buffer.length t.document > 0
+
+let document (t : t) =
+  match t.place with
+  | After when has_document t ->
+     (match read t with
+      | Json document -> Some document
+      | Unread | Wrong _ -> None)
+  | Before | Inside | Too_large | After -> None
+
 let result (t : t) =
   let document, problem =
     match t.place with
     | Too_large ->
        Json.Null, Some (sprintf (f_"its document has more than %d bytes")
                           largest_document)
-    | Before | After when Buffer.length t.document = 0 -> Json.Null, None
+    | Before | After when not (has_document t) -> Json.Null, None
     | Before | Inside | After ->
-       match Json.of_string (Buffer.contents t.document) with
-       | document -> document, None
-       | exception Json.Invalid { line; reason; _ } ->
+       match read t with
+       | Json document -> document, None
+       | Unread -> Json.Null, None
+       | Wrong { line; reason } ->
           Json.Null,
           Some (sprintf (f_"its document is no JSON in line %d: %s") line
                   reason) in
-  Buffer.reset t.document;
   { document; problem; errors = errors t; log = Bounded.contents t.log }

@@ -14,6 +14,9 @@ type stream = Stdout | Stderr
 val hear : t -> stream -> Bytes.t -> int -> unit
 (** The first bytes of this buffer. *)
 
+val document : t -> Json.t option
+(** The document, once that is complete: a command may begin then, and take long. *)
+
 type result = {
   document : Json.t;            (** [Null] if there was none *)
   problem : string option;      (** what was wrong with it *)

@@ -188,14 +188,23 @@ let release_canary n verdict servers =
        if verdict = Verdict.Killed then None else Some Up
     | Canary _ | Up | Down _ -> Some server) servers
 
-let ended t ~now n verdict (evidence : Needs.evidence) =
-  let { guest; since; _ } = Guests.find n t.running in
-  let t = { t with running = Guests.remove n t.running } in
+let learn t ~now ~since n verdict (evidence : Needs.evidence) =
   let t = List.fold_left (fun t url -> found_down t ~now ~since url) t
             evidence.unreachable in
   let up servers url = Servers.add url Up servers in
   let servers = List.fold_left up t.servers evidence.reached in
-  let t = { t with servers = release_canary n verdict servers } in
+  { t with servers = release_canary n verdict servers }
+
+let heard t ~now n evidence =
+  let running = Guests.find n t.running in
+  let t = learn t ~now ~since:running.since n Verdict.Done evidence in
+  let running = { running with canary = false } in
+  { t with running = Guests.add n running t.running }
+
+let ended t ~now n verdict evidence =
+  let { guest; since; _ } = Guests.find n t.running in
+  let t = { t with running = Guests.remove n t.running } in
+  let t = learn t ~now ~since n verdict evidence in
   let tries = guest.tries + 1 in
   if Verdict.passes verdict && tries <= t.settings.retries then
     let not_before = now +. pause t ~failures:tries in

@@ -39,6 +39,10 @@ val learned : t -> int -> Needs.t -> t
 (** The guest that was started, and whose needs were not known, needs this: it is
     to be started again. *)
 
+val heard : t -> now:float -> int -> Needs.evidence -> t
+(** A guest has done with servers, and found this, but has not ended yet: a command
+    may run for hours. *)
+
 val ended : t -> now:float -> int -> Verdict.t -> Needs.evidence -> t * bool
 (** A guest has ended so; is that its last word?  If not, it comes again. *)
 

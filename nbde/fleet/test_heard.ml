@@ -33,6 +33,18 @@ let () =
     text "the rest" "}\nof the command\n" log;
     is_true "no problem" (problem = None)) [1; 2; 3; 5; 1000]
 
+(* A command that runs has said nothing yet. *)
+let () =
+  let t = Heard.make () in
+  hear t Stdout "{\n  \"a\": {\n  }\n";
+  is_true "not yet" (Heard.document t = None);
+  hear t Stdout "}\n";
+  is_true "complete" (Heard.document t <> None);
+  hear t Stdout "more\n";
+  let { Heard.document; log; _ } = Heard.result t in
+  text "the same" {|{"a": {}}|} (Json.to_string document);
+  text "the command" "more\n" log
+
 let () =
   let none = heard "hello\n" in
   is_true "no document" (none.document = Json.Null && none.problem = None);

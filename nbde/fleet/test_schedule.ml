@@ -141,6 +141,17 @@ let () =
   next "all" "start 1" 2.1;
   next "all" "start 2" 2.1
 
+(* A command may run for hours when its servers have answered, and counts. *)
+let () =
+  begin_with [on "a"; on "a"; on "a"];
+  next "canary" "start 0" 0.;
+  next "held" "wait" 0.;
+  t := Schedule.heard !t ~now:0.2 0 (reached "a");
+  next "free" "start 1" 0.2;
+  next "full" "wait" 10.;
+  ended 20. 0 Verdict.Command_failed (reached "a");
+  next "free" "start 2" 20.
+
 (* Several that find it down together are one failure. *)
 let () =
   begin_with [on "a"; on "a"; on "a"];

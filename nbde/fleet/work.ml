@@ -26,6 +26,7 @@ type job = {
   action : Guest.action;
   tries : int;
   child : Child.t;
+  mutable heard : bool;         (* what it has found of servers *)
 }
 
 type t = {
@@ -123,7 +124,7 @@ let start t index action =
   Messages.debug "%s: %s" guest.name (String.concat " " words);
   let child =
     Child.start t.settings.command.program words ~limit:t.settings.timeout in
-  t.jobs <- { index; action; tries; child } :: t.jobs
+  t.jobs <- { index; action; tries; child; heard = false } :: t.jobs
 
 (* With [run], the child's status is that of the command, once keys are there. *)
 let judge action status document problem =
@@ -210,6 +211,16 @@ let reap t =
        note_end t job ended
     | None -> ()) (List.rev t.jobs)
 
+(* A command may run for hours after servers have answered. *)
+let hear t =
+  List.iter (fun job ->
+    if job.action = Guest.Run && not job.heard then
+      Option.iter (fun document ->
+        job.heard <- true;
+        t.schedule <-
+          Schedule.heard t.schedule ~now:(now ()) job.index
+            (Needs.evidence document)) (Child.document job.child)) t.jobs
+
 (* A signal may come before the wait begins, so that is never long. *)
 let longest_wait = 0.5
 
@@ -219,7 +230,8 @@ let wait t until =
     | Some at -> Float.min longest_wait (at -. now ())
     | None -> longest_wait in
   Child.wait (List.map (fun job -> job.child) t.jobs) ~seconds;
-  reap t
+  reap t;
+  hear t
 
 let action_for t index =
   if Schedule.is_known t.schedule index then t.settings.action else Guest.List

@@ -207,16 +207,19 @@ no_key_in_ocaml ()
 }
 
 # The order of the stages stands in nbde/Makefile.am.  The compiler sees to it,
-# too, as far as the Makefile.am passes on what it says.
+# too, as far as the Makefile.am passes on what it says.  nbde/fleet is a program of
+# its own.
 stages_keep_their_order ()
 {
   local folder folders before='' file names name uses
   local -A where=()
   folders=$(sed -n 's/^ocaml_folders = //p' nbde/Makefile.am)
   [ "$(echo "$folders" | xargs -n 1 | sort)" = \
-    "$(find nbde -mindepth 2 -name '*.ml' | cut -d/ -f2 | sort -u)" ] ||
+    "$(find nbde -mindepth 2 -name '*.ml' | cut -d/ -f2 | sort -u |
+         grep -vx fleet)" ] ||
     echo 'nbde/Makefile.am: ocaml_folders are not the folders'
   for file in nbde/*/*.ml; do
+    [[ $file != nbde/fleet/* ]] || continue
     name=${file##*/} name=${name%.ml} folder=${file%/*}
     where[${name^}]=${folder#nbde/}
   done
@@ -235,6 +238,23 @@ stages_keep_their_order ()
       done
     done < <(find "nbde/$folder" -name '*.ml*' | uses)
   done
+}
+
+# The fleet knows guests by what the tool says of them: neither its stages, nor keys,
+# nor libguestfs.
+fleet_knows_no_stage ()
+{
+  local file names name
+  while IFS=: read -r file names; do
+    for name in $names; do
+      [ -z "$(find nbde/fleet common/mltools -name "${name,}.ml")" ] || continue
+      case $name in
+        Guestfs | Clevis | UNREADABLE) ;;
+        *) [ -n "$(find nbde common -name "${name,}.ml")" ] || continue ;;
+      esac
+      echo "$file: uses $name"
+    done
+  done < <(find nbde/fleet -name '*.ml*' | uses)
 }
 
 # Bytes of disks come to the layout; it does not go and get them.
@@ -267,7 +287,8 @@ common_knows_neither_tool_nor_keys ()
           # It shows the progress of what libguestfs does.
           [ "$file" != common/mltools/progress.ml ] || continue
           [ "$file" != common/mltools/progress.mli ] || continue ;;
-        *) [ -n "$(find nbde -name "${name,}.ml")" ] || continue ;;
+        *) [ -n "$(find nbde -name "${name,}.ml")" ] || continue
+           [ -z "$(find common/mltools -name "${name,}.ml")" ] || continue ;;
       esac
       echo "$file: uses $name"
     done
@@ -281,16 +302,17 @@ only_main_prints_errors_and_exits ()
 {
   local ml=common/mltools
   modules nbde common | code | search -E ':.*\<(exit|at_exit|do_at_exit)\>' |
-    except nbde/nbde.ml $ml/signals.ml
+    except nbde/nbde.ml nbde/fleet/fleet.ml $ml/signals.ml
   modules nbde common | code | search -E ':.*\<_exit\>' |
     except nbde/nbde.ml nbde/give/handover.ml $ml/janitor.ml
   modules nbde common | code | search -E ':.*\<Messages\.error\>' |
-    except nbde/nbde.ml
+    except nbde/nbde.ml nbde/fleet/fleet.ml
   modules nbde common | code |
     search -E -e ':.*\<(print|prerr)_[a-z]+\>' -e ':.*\<e?printf\>' \
       -e ':.*\<(output|output_[a-z]+|fprintf) +(Stdlib\.)?std(out|err)\>' \
       -e ':.*\<Unix\.(single_)?write[a-z_]* +Unix\.std(out|err)\>' |
-    except nbde/nbde.ml $ml/messages.ml $ml/progress.ml $ml/terminal.ml
+    except nbde/nbde.ml nbde/fleet/fleet.ml nbde/fleet/show.ml \
+      $ml/messages.ml $ml/progress.ml $ml/terminal.ml
 }
 
 sources_have_a_head ()
@@ -376,6 +398,7 @@ rules=(
   only_the_binding_knows_guestfs_in_c
   no_key_in_ocaml
   stages_keep_their_order
+  fleet_knows_no_stage
   layout_only_asks
   common_knows_neither_tool_nor_keys
   only_main_prints_errors_and_exits
@@ -444,6 +467,9 @@ breaks stages_keep_their_order nbde/give/keyfile.mli 'val x : Report.t'
 breaks stages_keep_their_order nbde/show/report.ml 'open Handover'
 breaks stages_keep_their_order nbde/guest/memory.ml 'let let'
 breaks stages_keep_their_order nbde/Makefile.am 'uses_guest = options'
+breaks fleet_knows_no_stage nbde/fleet/work.ml 'let x = Drives.find'
+breaks fleet_knows_no_stage nbde/fleet/heard.ml 'let x = Clevis.init ()'
+breaks fleet_knows_no_stage nbde/fleet/show.mli 'val x : Guestfs.guestfs'
 breaks layout_only_asks nbde/layout/md.ml 'let x = Unix.openfile'
 breaks layout_only_asks nbde/layout/step.mli 'val x : Clevis.Luks.t'
 breaks layout_only_asks nbde/layout/lvm.ml 'let x = open_in "x"'
