@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Copyright (C) 2026 The virt-nbde-unlock authors
 #
-# podman and buildah for a test: images and containers are in a folder of the test, and
+# podman for a test: images and containers are in a folder of the test, and
 # the test starts itself again in a mount namespace, so that nothing is left mounted.
 # Sourced after functions.sh.
 #
 # shellcheck shell=bash
 
-requires buildah podman unshare
+requires podman unshare
 
 if [ -z "${NBDE_CONTAINERS-}" ]; then
   namespaces=(--mount)
