@@ -31,7 +31,7 @@ cp away.luks guests/db1.img
 sed -i -e "s,/srv/guests,$tmp/guests,; s,/var/lib/virt-nbde-fleet,$tmp/fleet," \
   play/inventory.yml
 grep -qF "$tmp/guests/web1.img" play/inventory.yml || fail 'no guests'
-cd play
+cd play || exit
 # Nobody waits for the server that is away.
 export ANSIBLE_PLAYBOOK_DIR=$PWD
 sed -i 's/^    virt_nbde_fleet_options: \[/&--retries, "0", /' inventory.yml
@@ -55,7 +55,7 @@ assert_status 2
 count_is failed 1
 assert_action list 0
 assert_action keys 4
-assert_verdict "$state" web1 keys done
+assert_verdict "$state" web1 keys 'done'
 assert_verdict "$state" db1 keys unreachable
 jq -e . reports/localhost.json > /dev/null || fail 'the report is no JSON'
 grep -q db1 reports/localhost.json || fail 'the report lacks a guest'
@@ -66,7 +66,7 @@ replace_server away start_tang
 run_block playbook
 assert_status 0
 count_is failed 0
-assert_verdict "$state" db1 keys done
+assert_verdict "$state" db1 keys 'done'
 assert_stdout_matches 'changed: \[localhost\] => \(item=keys\)'
 cryptsetup open --test-passphrase --key-file "$state/keys/db1/0" ../away.luks ||
   fail 'the key of db1 is not one'
@@ -95,7 +95,7 @@ assert_status 2
 assert_verdict "$state" new1 keys failed
 run_block retry
 assert_status 0
-assert_verdict "$state" new1 keys done
+assert_verdict "$state" new1 keys 'done'
 jq -e . reports/localhost.json > /dev/null || fail 'the report is no JSON'
 
 # No key is anywhere in what was shown or gathered.

@@ -35,12 +35,12 @@ size=$(podman image inspect --format '{{.Size}}' virt-nbde-fleet)
 
 run_block list
 assert_status 0
-assert_verdict state web1 list done
+assert_verdict state web1 list 'done'
 assert_equal '"host"' "$(jq .document.looked_from state/guests/web1/list.json)" \
   'where the disk was looked at'
 run_block keys
 assert_status 0
-assert_verdict state web1 keys done
+assert_verdict state web1 keys 'done'
 cryptsetup open --test-passphrase --key-file state/keys/web1/0 one.luks ||
   fail 'the key is not one'
 assert_equal 65534 "$(stat -c %u state/keys/web1/0)" 'the owner of the key'

@@ -100,7 +100,7 @@ night ()
   while read -r line; do
     ignored=
     [[ $line != -* ]] || { ignored=1; line=${line#-}; }
-    line=${line//'${RUNTIME_DIRECTORY}'/$tmp/run}
+    line=${line//\$\{RUNTIME_DIRECTORY\}/$tmp/run}
     line=${line//\/etc\/virt-nbde-fleet/$tmp/etc}
     line=${line//\/var\/lib\/prometheus\/node-exporter/$tmp/metrics}
     # Its words have no spaces.
@@ -112,10 +112,12 @@ night ()
 night
 grep -q '^virt_nbde_fleet_' metrics/virt-nbde-fleet.prom || fail 'no metrics'
 # The alerts name metrics that there are.
-for metric in $(grep -oh 'virt_nbde_fleet_[a-z_]*' \
-                  "$top_srcdir/docs/fleet/systemd/alerts.yml" | sort -u); do
-  grep -q "^$metric[ {]" metrics/virt-nbde-fleet.prom || fail "no metric $metric"
-done
+grep -oh 'virt_nbde_fleet_[a-z_]*' "$top_srcdir/docs/fleet/systemd/alerts.yml" |
+  sort -u > metrics.named
+[ "$(wc -l < metrics.named)" -ge 4 ] || fail 'the alerts name no metrics'
+while read -r metric; do
+  grep -q "^${metric}[ {]" metrics/virt-nbde-fleet.prom || fail "no metric $metric"
+done < metrics.named
 python3 -c 'import sys, yaml; yaml.safe_load(open(sys.argv[1]))' \
   "$top_srcdir/docs/fleet/systemd/alerts.yml" || fail 'alerts.yml is no YAML'
 

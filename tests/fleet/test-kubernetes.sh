@@ -168,7 +168,7 @@ keys_container ()
 end_server away
 keys_container 0 fleet-0-a
 assert_status 0
-assert_verdict state/fleet web1 keys done
+assert_verdict state/fleet web1 keys 'done'
 keys_container 1 fleet-1-a
 assert_status 4
 keys_container 2 fleet-2-a

@@ -49,7 +49,7 @@ assert_stdout_matches "^ *$job +3 +PENDING BeginTime\$"
 assert_stdout_matches "^ *$job +4 +SPECIAL_EXIT JobHeldUser\$"
 assert_verdict state away-1 keys unreachable
 assert_verdict state refused-1 keys failed
-assert_equal 3 "$(count_verdicts state keys done)" 'guests that are done'
+assert_equal 3 "$(count_verdicts state keys 'done')" 'guests that are done'
 for guest in web-1 web-2 web-3; do
   cryptsetup open --test-passphrase --key-file "state/keys/$guest/0" one.luks ||
     fail "the key of $guest is not one"
@@ -67,14 +67,14 @@ replace_server away start_tang
 run_block restart
 assert_status 0
 wait_for_task "$job" 3 'COMPLETED None'
-assert_verdict state away-1 keys done
+assert_verdict state away-1 keys 'done'
 
 # The guest is repaired.
 cp one.luks refused-1.img
 run_block release
 assert_status 0
 wait_for_task "$job" 4 'COMPLETED None'
-assert_equal 5 "$(count_verdicts state keys done)" 'guests that are done'
+assert_equal 5 "$(count_verdicts state keys 'done')" 'guests that are done'
 assert_journal_whole state
 grep -q '^refused-1: failed: ' "virt-nbde-fleet-${job}_4.log" ||
   fail 'the log of a task does not say why'
