@@ -25,7 +25,7 @@ _virt_nbde_unlock ()
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return ;;
-        --mount)
+        --mount | --tang-share)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -d -- "$current")
             return ;;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clevis-stubs.h"
+#include "tang/share.h"
 
 static void
 finalize_policy (value policyv)
@@ -188,6 +189,29 @@ nbde_policy_set_text (value policyv, value whichv, value textv)
     caml_raise_out_of_memory ();
   free (*text);
   *text = copy;
+  CAMLreturn (Val_unit);
+}
+
+extern value nbde_policy_set_share (value policyv, value pathv);
+
+/* The folder is opened, so that what is wrong with it is known at once. */
+value
+nbde_policy_set_share (value policyv, value pathv)
+{
+  CAMLparam2 (policyv, pathv);
+  struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct policy *policy = stub_get_policy (policyv);
+  struct share *share;
+  char *path = strdup (String_val (pathv));
+
+  if (path == NULL)
+    caml_raise_out_of_memory ();
+  free (policy_settings (policy)->share);
+  policy_settings (policy)->share = path;
+  share = share_new (policy, &err);
+  if (share == NULL)
+    stub_raise_error (&err);
+  share_free (share);
   CAMLreturn (Val_unit);
 }
 

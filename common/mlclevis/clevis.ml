@@ -226,6 +226,7 @@ module Policy = struct
   let set_cert policy file = set_text policy Cert file
   let set_key policy file = set_text policy Key file
 
+  external set_share : t -> string -> unit = "nbde_policy_set_share"
   external set_keydir : t -> string -> unit = "nbde_policy_set_keydir"
   external collect_requests : t -> unit = "nbde_policy_collect_requests"
   external use_replies :

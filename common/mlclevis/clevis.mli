@@ -295,6 +295,10 @@ module Policy : sig
   val set_parallel : t -> int -> unit
   (** Requests to one server at a time. *)
 
+  val set_share : t -> string -> unit
+  (** Spare servers together with other processes that name the same folder,
+      which is made if it is not there.  Raises {!Error} if it cannot be used. *)
+
   val set_proxy : t -> string -> unit
   (** URL of a proxy, instead of those of the environment. *)
 

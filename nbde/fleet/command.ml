@@ -10,7 +10,7 @@ open Gettext
 
 type settings = {
   program : string;
-  servers : string option;
+  servers : string;
   passed : string list;
   uri : string option;
   keys_folder : string;
@@ -49,10 +49,6 @@ let run_to_end program words =
        Signals.check ();
        wait () in
   wait ()
-
-let knows_option program option =
-  let { Child.heard; _ } = run_to_end program ["--long-options"] in
-  List.mem option (String.split_on_char '\n' heard.log)
 
 (* What stands before --help is looked at before that. *)
 let check_options { program; _ } options =
@@ -128,7 +124,7 @@ let words t action (guest : Guest.t) =
     Passable.for_action ~preflight:(action = Guest.Preflight)
       (t.passed @ guest.options) in
   [Package.name; "-q"; "--output-format=json"]
-  @ Option.fold ~none:[] ~some:(fun dir -> ["--tang-share=" ^ dir]) t.servers
+  @ ["--tang-share=" ^ t.servers]
   @ options
   @ disk_words guest
   @ domain_words t.uri guest.domain

@@ -6,7 +6,7 @@
 
 type settings = {
   program : string;             (** its file *)
-  servers : string option;      (** what its runs know of servers, together *)
+  servers : string;             (** what its runs know of servers, together *)
   passed : string list;         (** options for all guests *)
   uri : string option;          (** of libvirt *)
   keys_folder : string;
@@ -16,9 +16,6 @@ type settings = {
 
 val find_program : unit -> string
 (** Beside our own file, or in [PATH].  Raises {!Failure.Error}. *)
-
-val knows_option : string -> string -> bool
-(** [knows_option program option] *)
 
 val check_options : settings -> string list -> unit
 (** Let the program say whether it takes these options, with their values; raises

@@ -22,9 +22,8 @@ let set_messages (m : Fleet_options.messages) =
 
 let command_settings (c : Fleet_options.run) state : Command.settings =
   let program = Command.find_program () in
-  let shares = Command.knows_option program "--tang-share" in
   { program;
-    servers = if shares then Some (State.servers_folder state) else None;
+    servers = State.servers_folder state;
     passed = c.passed;
     uri = (match c.source with
            | Domains { uri } -> uri

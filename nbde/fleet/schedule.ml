@@ -29,6 +29,7 @@ type running = {
   guest : guest;
   since : float;
   canary : bool;
+  new_try : bool;               (* of a server that was down *)
 }
 
 type t = {
@@ -111,7 +112,7 @@ let readiness t ~now guest =
  * nothing good.
  *)
 let send t ~now n guest =
-  let try_out (servers, canary) url =
+  let try_out (servers, canary, new_try) url =
     let failures =
       match Servers.find_opt url servers with
       | None -> Some 0
@@ -119,13 +120,14 @@ let send t ~now n guest =
       | Some (Down _ | Up | Canary _) -> None in
     match failures with
     | Some failures ->
-       Servers.add url (Canary { guest = n; failures }) servers, true
-    | None -> servers, canary in
-  let servers, canary =
-    List.fold_left try_out (t.servers, false) (servers_of guest) in
+       Servers.add url (Canary { guest = n; failures }) servers, true,
+       new_try || failures > 0
+    | None -> servers, canary, new_try in
+  let servers, canary, new_try =
+    List.fold_left try_out (t.servers, false, false) (servers_of guest) in
   { t with servers;
            waiting = Guests.remove n t.waiting;
-           running = Guests.add n { guest; since = now; canary } t.running }
+           running = Guests.add n { guest; since = now; canary; new_try } t.running }
 
 let first_time t ~now =
   let earlier a b =
@@ -215,6 +217,11 @@ let ended t ~now n verdict evidence =
 let is_known t n =
   match Guests.find_opt n t.running with
   | Some { guest; _ } -> guest.needs <> None
+  | None -> false
+
+let is_new_try t n =
+  match Guests.find_opt n t.running with
+  | Some { new_try; _ } -> new_try
   | None -> false
 
 let down t =

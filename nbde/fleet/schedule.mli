@@ -35,6 +35,9 @@ val next : t -> now:float -> t * next
 val is_known : t -> int -> bool
 (** Is it known what the guest that was started needs? *)
 
+val is_new_try : t -> int -> bool
+(** Is the guest that was started the canary of a server that was down? *)
+
 val learned : t -> int -> Needs.t -> t
 (** The guest that was started, and whose needs were not known, needs this: it is
     to be started again. *)

@@ -114,13 +114,26 @@ let open_folder use folder =
     make_folder folder;
     let known = check_kind folder in
     let lock = take_lock use folder in
-    if use = Alone then remove_all_unfinished folder;
+    if use = Alone then (
+      remove_all_unfinished folder;
+      (* What the last run knew of servers is old. *)
+      Files.remove (folder / "servers")
+    );
     if not known then write (folder / "fleet.json") (Json.to_string about ^ "\n");
     List.iter (fun name -> make_folder (folder / name)) ["guests"; "keys"];
     { folder; lock; journal = Journal.open_file (folder / "journal") })
 
 let keys_folder { folder; _ } = folder / "keys"
 let servers_folder { folder; _ } = folder / "servers"
+
+(* See virt-nbde-unlock(1), "Many runs at a time". *)
+let forget_down t =
+  let servers = servers_folder t in
+  List.iter (fun server ->
+    let folder = servers / server in
+    List.iter (fun name ->
+      if String.starts_with ~prefix:"down-" name then
+        Files.remove (folder / name)) (names folder)) (names servers)
 
 let guest_folder { folder; _ } name = folder / "guests" / name
 

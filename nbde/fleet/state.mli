@@ -25,6 +25,9 @@ val lock_guest : t -> string -> unit
 val keys_folder : t -> string
 val servers_folder : t -> string
 
+val forget_down : t -> unit
+(** Let the next child try servers again that could not be reached. *)
+
 val record : t -> string -> Guest.action -> string option
 (** The text of the record of a guest. *)
 

@@ -60,7 +60,7 @@ let () =
     ["list"; "l"; "--state=s"; "--mount=x"]
 
 let settings = {
-  Command.program = "/p"; servers = Some "/s"; passed = ["--deadline=5"];
+  Command.program = "/p"; servers = "/s"; passed = ["--deadline=5"];
   uri = None; keys_folder = "/k"; keys_format = "dir";
   command = ["c"; "{name}"; "{disks}"; "{keys}"; "x={name}"];
 }

@@ -122,7 +122,9 @@ let () =
   next "does not need it" "start 3" 1.;
   next "waits" "wait 2" 1.;
   ended 1.5 3 Verdict.Done (reached "b");
+  is_true "not tried again yet" (not (Schedule.is_new_try !t 3));
   next "again" "start 0" 2.;
+  is_true "tried again" (Schedule.is_new_try !t 0);
   ended ~last:false 3. 0 Verdict.Unreachable (unreachable "a");
   next "twice the pause" "wait 5" 3.;
   next "again" "start 0" 5.;

@@ -120,6 +120,7 @@ let start t index action =
   let tries = tries_of table guest.name + 1 in
   Hashtbl.replace table guest.name tries;
   State.begun t.state guest action ~tries;
+  if Schedule.is_new_try t.schedule index then State.forget_down t.state;
   let words = Command.words t.settings.command action guest in
   Messages.debug "%s: %s" guest.name (String.concat " " words);
   let child =

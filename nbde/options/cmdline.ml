@@ -317,7 +317,7 @@ let features =
   @ List.map format Key_format.all
   @ List.map (fun (name, _) -> "output-format/" ^ name) output_formats
   @ ["network"; "tang-allow"; "tang-keydir"; "tang-map"; "tang-proxy";
-     "tang-timeout"]
+     "tang-share"; "tang-timeout"]
 
 let exports (c : t) =
   match c.servers.way with

@@ -41,6 +41,9 @@ let proxy text =
 
 let same text = text
 
+let folder text =
+  if text = "" then raise (Invalid (s_"not the name of a folder")) else text
+
 (* A value that convert reads and set puts into the settings. *)
 let setting name metavar (convert, set) help =
   let set text =
@@ -108,6 +111,9 @@ let time_options : _ Options.t list =
     setting "--tang-retries" "N"
       (integer ~least:0 ~greatest:100, fun n s -> { s with retries = Some n })
       (s_"How often a request is repeated that failed for the moment");
+    setting "--tang-share" "DIR"
+      (folder, fun dir s -> { s with share = Some dir })
+      (s_"Spare servers together with other runs that name this folder");
     setting "--tang-timeout" "SECONDS"
       (seconds, fun n s -> { s with timeout = Some n })
       (s_"Longest time for one request to a server");

@@ -95,6 +95,8 @@ let test_servers () =
     (fun s -> { s with connect_timeout = Some 0.5; deadline = Some 7. });
   servers "numbers" ["--tang-retries=0"; "--tang-parallel=256"]
     (fun s -> { s with retries = Some 0; parallel = Some 256 });
+  servers "folder of runs" ["--tang-share=d"]
+    (fun s -> { s with share = Some "d" });
   servers "folder of keys" ["--tang-keydir=d"]
     (fun s -> { s with keydir = Some "d" });
   servers "replies" ["--import-replies=r"; "--requests-state=s"]
@@ -224,6 +226,8 @@ let test_refused () =
     "option --tang-retries: '101': not a whole number from 0 to 100";
   check "parallel" ["--tang-parallel=0"]
     "option --tang-parallel: '0': not a whole number from 1 to 256";
+  check "no folder of runs" ["--tang-share="]
+    "option --tang-share: '': not the name of a folder";
   check "deadline" ["--deadline=0"]
     "option --deadline: '0': not a number of seconds above 0 and at most 86400";
   check "replies of no known state" ["--import-replies=r"]

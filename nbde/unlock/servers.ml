@@ -34,6 +34,7 @@ type settings = {
   deadline : float option;
   retries : int option;
   parallel : int option;
+  share : string option;
   keydir : string option;
   way : way;
 }
@@ -52,6 +53,7 @@ let default = {
   deadline = None;
   retries = None;
   parallel = None;
+  share = None;
   keydir = None;
   way = Online;
 }
@@ -166,6 +168,7 @@ let policy s =
   set Clevis.Policy.set_deadline s.deadline;
   set Clevis.Policy.set_retries s.retries;
   set Clevis.Policy.set_parallel s.parallel;
+  set Clevis.Policy.set_share s.share;
   set Clevis.Policy.set_keydir s.keydir;
   set_way p s.way;
   p

@@ -37,6 +37,8 @@ type settings = {
   deadline : float option;
   retries : int option;
   parallel : int option;
+  share : string option;        (** the folder of runs that spare servers
+                                    together *)
   keydir : string option;
   way : way;
 }

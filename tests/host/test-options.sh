@@ -40,7 +40,7 @@ for option in add blocksize check colors force format help inspect list \
               requests-state tang-allow tang-allow-file tang-map \
               tang-resolve tang-cacert tang-cert tang-key tang-proxy no-proxy \
               tang-connect-timeout tang-timeout deadline tang-retries \
-              tang-parallel tang-keydir domain connect header exchange key \
+              tang-parallel tang-share tang-keydir domain connect header exchange key \
               keys-from-stdin echo-keys appliance; do
   assert_stdout_matches "^--$option\$"
 done

@@ -412,8 +412,8 @@ ask (struct check *check, enum ask_what what,
   struct preflight *pf = check->pf;
   const struct ask ask = {
     .what = what, .url = check->url, .kid = check->kid,
-    .device = check->device, .opaque = check, .point = random_point,
-    .done = done, .refused = refused,
+    .device = check->device, .may_share = true, .opaque = check,
+    .point = random_point, .done = done, .refused = refused,
   };
 
   check->nr_askers = 0;

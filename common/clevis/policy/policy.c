@@ -65,6 +65,7 @@ policy_free (struct policy *policy)
   free (policy->settings.cacert);
   free (policy->settings.cert);
   free (policy->settings.key);
+  free (policy->settings.share);
   free (policy);
 }
 

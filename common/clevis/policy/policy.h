@@ -31,6 +31,7 @@ struct policy_settings {
   char *cacert;            /* PEM file; NULL: the system's trust store */
   char *cert, *key;        /* PEM files of a client certificate, for servers
                               that the user names */
+  char *share;             /* folder that runs share; NULL: none (share.h) */
 };
 
 /* The default policy: http and https, any host, but no address in a loopback,
@@ -142,5 +143,17 @@ extern int policy_check_address (const struct policy *policy,
  */
 extern const char *policy_proxy (const struct policy *policy,
                                  const struct policy_target *target);
+
+/* All that decides how a server is asked and what may come of it, but for its
+ * name: a text for the eyes of nobody, which is the same for two policies if the
+ * one learns nothing from the server that the other does not.
+ *
+ *   trusted  it is asked by the user's word: a map
+ *
+ * The caller frees it.  Returns NULL with CLEVIS_ERR_SYSTEM.
+ */
+extern char *policy_way (const struct policy *policy,
+                         const struct policy_target *target, bool trusted,
+                         struct clevis_error *err);
 
 #endif /* CLEVIS_POLICY_H */

@@ -9,6 +9,7 @@
 #ifndef CLEVIS_ASKER_H
 #define CLEVIS_ASKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <jansson.h>
 
@@ -45,6 +46,8 @@ struct ask {
   const char *url;         /* of the token, as in struct url's base */
   const char *kid;         /* thumbprint of the key */
   size_t device;           /* number (0, 1, ...) of the one that asks */
+  bool may_share;          /* what another run was answered a moment ago will
+                              do, but for the body of an answer to a point */
   void *opaque;            /* of the functions below */
 
   /* Called just before it is sent for the first time: returns the point to be

@@ -349,19 +349,26 @@ new_transfer (struct http *http, const struct http_request *request,
   return t;
 }
 
+int
+http_check (const struct policy *policy, const struct http_request *request,
+            struct clevis_error *err)
+{
+  struct policy_target target = policy_target_of (request->base);
+
+  target.proxied = policy_proxy (policy, &target) != NULL;
+  return request->trusted ? 0 : policy_check_target (policy, &target, err);
+}
+
 struct http_transfer *
 http_start (struct http *http, const struct http_request *request,
             http_done_fn done, void *opaque, struct clevis_error *err)
 {
-  struct policy_target target = policy_target_of (request->base);
-  const char *proxy = policy_proxy (http->policy, &target);
+  const struct policy_target target = policy_target_of (request->base);
   struct http_transfer *t;
 
-  target.proxied = proxy != NULL;
-  if (!request->trusted &&
-      policy_check_target (http->policy, &target, err) == -1)
+  if (http_check (http->policy, request, err) == -1)
     return NULL;
-  t = new_transfer (http, request, proxy);
+  t = new_transfer (http, request, policy_proxy (http->policy, &target));
   if (t == NULL ||
       curl_multi_add_handle (http->multi, t->easy) != CURLM_OK) {
     if (t)

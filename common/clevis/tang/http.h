@@ -60,6 +60,13 @@ extern struct http *http_new (const struct policy *policy,
                               struct clevis_error *err);
 extern void http_free (struct http *http);
 
+/* May this be asked, as far as is known before a name is resolved?  http_start
+ * asks that, too.  Returns 0, or -1: CLEVIS_ERR_POLICY.
+ */
+extern int http_check (const struct policy *policy,
+                       const struct http_request *request,
+                       struct clevis_error *err);
+
 /* Begin a request.  A body is sent as application/jwk+json.
  *
  * Returns the transfer, which lives until done was called or it is cancelled;

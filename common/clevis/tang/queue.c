@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/gettext-compat.h"
 #include "tang/queue.h"
+#include "tang/share.h"
 
 /* Pause before the first further try; it doubles with each, and a random part
  * of up to half of it is taken off, so that a thousand hosts do not come back
@@ -35,6 +36,8 @@ struct server {
   struct server *next;
   char *origin;
   int busy;                     /* transfers under way */
+  double not_before;            /* of the clock: other runs have their turns */
+  bool waits;                   /* for one that ends */
 };
 
 /* What is known of a try that failed for the moment: the end of a request whose
@@ -60,7 +63,12 @@ struct queued {
   struct server *server;
   struct http_transfer *transfer; /* NULL: waiting for its turn */
   double not_before;            /* of the clock */
+  double sent;                  /* of the clock: when the last try began */
   int tries;
+  const char *shared;           /* see queue_share */
+  struct share_request *share;  /* NULL: it is shared with nobody, or was not
+                                   about to be sent so far */
+  bool waits;                   /* for what another run finds out */
   struct last_reply last;
   size_t *devices;              /* that ask this, each once */
   size_t nr_devices;
@@ -73,6 +81,7 @@ struct queued {
 struct queue {
   const struct policy *policy;
   struct http *http;
+  struct share *share;          /* NULL: of no other run is anything known */
   struct queued *first, **last; /* in the order in which they came */
   struct server *servers;       /* kept until the end */
   struct share *shares;         /* by the number of the device */
@@ -109,8 +118,11 @@ queue_new (const struct policy *policy, struct clevis_error *err)
   queue->most = most_transfers ();
   queue->seed = (unsigned) (uint64_t) (clock_now () * 1e6);
   queue->http = http_new (policy, err);
-  if (queue->http == NULL) {
-    free (queue);
+  if (queue->http && policy_get_settings (policy)->share)
+    queue->share = share_new (policy, err);
+  if (queue->http == NULL ||
+      (policy_get_settings (policy)->share && queue->share == NULL)) {
+    queue_free (queue);
     return NULL;
   }
   return queue;
@@ -131,6 +143,7 @@ queue_free (struct queue *queue)
     free (server);
   }
   http_free (queue->http);
+  share_free (queue->share);
   free (queue->shares);
   free (queue);
 }
@@ -161,6 +174,21 @@ count_transfer (struct queued *queued, int n)
   queued->queue->busy += n;
 }
 
+/* A transfer is no more. */
+static void
+end_transfer (struct queued *queued)
+{
+  double pause;
+
+  queued->transfer = NULL;
+  count_transfer (queued, -1);
+  if (queued->share == NULL)
+    return;
+  pause = share_end_turn (queued->share);
+  if (pause > 0)
+    queued->server->not_before = clock_now () + pause;
+}
+
 void
 queue_cancel (struct queued *queued)
 {
@@ -175,9 +203,10 @@ queue_cancel (struct queued *queued)
   else
     queued->queue->last = queued->prev;
   if (queued->transfer) {
-    count_transfer (queued, -1);
     http_cancel (queued->transfer);
+    end_transfer (queued);
   }
+  share_request_free (queued->share);
   for (i = 0; i < queued->nr_devices; ++i)
     queued->queue->shares[queued->devices[i]].left--;
   free (queued->devices);
@@ -277,6 +306,12 @@ queue_prepare (struct queued *queued, queue_prepare_fn fn)
   queued->prepare = fn;
 }
 
+void
+queue_share (struct queued *queued, const char *name)
+{
+  queued->shared = name;
+}
+
 /* Tell the owner, who may meanwhile add others and cancel others. */
 static void
 finish (struct queued *queued, const struct http_reply *reply)
@@ -339,8 +374,9 @@ reply_came (const struct http_reply *reply, void *opaque)
   struct queued *queued = opaque;
   const double pause = pause_before_retry (queued, reply);
 
-  queued->transfer = NULL;
-  count_transfer (queued, -1);
+  end_transfer (queued);
+  if (queued->share)
+    share_learn (queued->share, reply, pause < 0);
   if (pause >= 0) {
     queued->not_before = clock_now () + pause;
     keep_last (&queued->last, reply);
@@ -349,12 +385,55 @@ reply_came (const struct http_reply *reply, void *opaque)
     finish (queued, reply);
 }
 
+/* Do other runs let it be sent now?  Returns 1 if so; 0 if it waits; or -1 if it
+ * has ended, with what another run has found out or with an error.
+ */
+static int
+ask_others (struct queued *queued)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct http_reply reply = { .error = CLEVIS_ERROR_INIT };
+  struct queue *queue = queued->queue;
+  enum share_says says = SHARE_FAILED;
+
+  /* What the policy forbids to ask is nothing to be told, either. */
+  if (queued->share == NULL &&
+      http_check (queue->policy, &queued->request, &err) == 0)
+    queued->share = share_request_new (queue->share, &queued->request,
+                                       queued->shared, &err);
+  if (queued->share)
+    says = share_ask (queued->share, &reply, &err);
+  queued->server->waits = says == SHARE_WAIT_TURN;
+  queued->waits = says == SHARE_WAIT_OTHERS;
+  switch (says) {
+  case SHARE_SEND:
+    return 1;
+  case SHARE_WAIT_TURN:
+    queued->server->not_before = clock_now () + share_pause (queued->share);
+    return 0;
+  case SHARE_WAIT_OTHERS:
+    queued->not_before = clock_now () + share_pause (queued->share);
+    return 0;
+  case SHARE_REPLY:
+    finish (queued, &reply);
+    clevis_error_clear (&reply.error);
+    return -1;
+  case SHARE_FAILED:
+    break;
+  }
+  finish_without (queued, &err);
+  return -1;
+}
+
 /* Returns -1 if the request has ended, because nothing could be sent. */
 static int
 send_request (struct queued *queued)
 {
   CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  const int r = queued->queue->share ? ask_others (queued) : 1;
 
+  if (r != 1)
+    return r;
   if (queued->prepare &&
       queued->prepare (&queued->request, queued->opaque, &err) == -1) {
     finish_without (queued, &err);
@@ -368,6 +447,7 @@ send_request (struct queued *queued)
     finish_without (queued, &err);
     return -1;
   }
+  queued->sent = clock_now ();
   count_transfer (queued, 1);
   return 0;
 }
@@ -415,7 +495,7 @@ next_to_send (struct queue *queue, double now)
     return NULL;
   for (queued = queue->first; queued && least > 0; queued = queued->next) {
     if (queued->transfer || queued->not_before > now ||
-        queued->server->busy >= parallel)
+        queued->server->not_before > now || queued->server->busy >= parallel)
       continue;
     busy = queue->shares[least_busy (queued)].busy;
     if (busy < least) {
@@ -458,7 +538,34 @@ finish_with_last (struct queued *queued)
     .address = last->address, .temporary = true,
   };
 
+  if (queued->share)
+    share_learn (queued->share, &reply, true);
   finish (queued, &reply);
+}
+
+/* The time is over before any try has ended. */
+static void
+expire (struct queued *queued, double seconds)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+
+  if (queued->transfer == NULL && (queued->waits || queued->server->waits))
+    share_explain (queued->waits ? SHARE_WAIT_OTHERS : SHARE_WAIT_TURN,
+                   seconds, &err);
+  else
+    clevis_error_set (&err, CLEVIS_ERR_UNREACHABLE,
+                      _("no answer within the deadline of %g seconds"),
+                      seconds);
+  /* A server that was asked only in the last moments may be as good as any. */
+  if (queued->share && queued->transfer &&
+      clock_now () - queued->sent >= seconds / 2) {
+    const struct http_reply reply = {
+      .error = err, .address = http_address (queued->transfer),
+    };
+
+    share_learn (queued->share, &reply, true);
+  }
+  finish_without (queued, &err);
 }
 
 /* The time is over for all who still wait. */
@@ -469,16 +576,10 @@ expire_all (struct queue *queue)
     policy_get_settings (queue->policy)->deadline / 1000.0;
 
   while (queue->first) {
-    CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
-
-    if (queue->first->last.came) {
+    if (queue->first->last.came)
       finish_with_last (queue->first);
-      continue;
-    }
-    clevis_error_set (&err, CLEVIS_ERR_UNREACHABLE,
-                      _("no answer within the deadline of %g seconds"),
-                      seconds);
-    finish_without (queue->first, &err);
+    else
+      expire (queue->first, seconds);
   }
 }
 
@@ -490,10 +591,14 @@ time_to_wait (const struct queue *queue, int ms)
   double due = queue->deadline;
   const struct queued *queued;
 
-  for (queued = queue->first; queued; queued = queued->next)
-    if (queued->transfer == NULL && queued->not_before > now &&
-        queued->not_before < due)
-      due = queued->not_before;
+  for (queued = queue->first; queued; queued = queued->next) {
+    const double not_before =
+      queued->server->not_before > queued->not_before
+      ? queued->server->not_before : queued->not_before;
+
+    if (queued->transfer == NULL && not_before > now && not_before < due)
+      due = not_before;
+  }
   due = (due - now) * 1000 + 1;
   return due < 0 ? 0 : due < ms ? (int) due : ms;
 }

@@ -6,6 +6,9 @@
  * at the deadline.  How many, how often and when is the policy's.
  *
  * There is a limit for all together, of which each device gets the same part.
+ *
+ * Runs with the same --tang-share take turns, too, and a request may end without
+ * being sent: with what another run has found out (share.h).
  */
 
 #ifndef CLEVIS_QUEUE_H
@@ -50,6 +53,11 @@ extern struct queued *queue_add (struct queue *queue,
 typedef int (*queue_prepare_fn) (struct http_request *request, void *opaque,
                                  struct clevis_error *err);
 extern void queue_prepare (struct queued *queued, queue_prepare_fn fn);
+
+/* What another run was replied to this will do: name says what is asked, below
+ * the base.  It is borrowed; NULL: no other reply will do.
+ */
+extern void queue_share (struct queued *queued, const char *name);
 
 /* Another device asks the same, and lends the request its turn.  Returns 0, or
  * -1 with CLEVIS_ERR_SYSTEM.

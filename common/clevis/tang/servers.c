@@ -50,6 +50,7 @@ struct asked {
   struct url *url;              /* to ask: of the token, or mapped; or NULL */
   bool mapped;
   char *path, *body;
+  char *shared;                 /* what other runs may have asked, or NULL */
   struct queued *queued;        /* NULL: nobody may have it asked so far */
   struct entry *entries;
 };
@@ -78,6 +79,7 @@ cancel (struct asked *asked)
   url_free (asked->url);
   free (asked->path);
   free (asked->body);
+  free (asked->shared);
   free (asked);
 }
 
@@ -190,6 +192,18 @@ prepare (struct http_request *request, void *opaque, struct clevis_error *err)
   return 0;
 }
 
+/* The point of a preflight is a random one, so all ask the same. */
+static int
+name_shared (struct asked *asked)
+{
+  const bool is_point = asked->ask.what == ASK_RECOVERY;
+
+  if (asprintf (&asked->shared, is_point ? "/rec/%s" : "/adv",
+                asked->ask.kid) == -1)
+    asked->shared = NULL;
+  return asked->shared ? 0 : -1;
+}
+
 static int
 put_in_queue (struct asked *asked, size_t device, struct clevis_error *err)
 {
@@ -197,12 +211,16 @@ put_in_queue (struct asked *asked, size_t device, struct clevis_error *err)
     .base = asked->url, .trusted = asked->mapped, .path = "/adv",
   };
 
+  if (asked->ask.may_share && asked->shared == NULL &&
+      name_shared (asked) == -1)
+    return clevis_error_errno (err, ENOMEM, _("request"));
   asked->queued = queue_add (asked->servers->queue, &request, device, replied,
                              asked, err);
   if (asked->queued == NULL)
     return -1;
   if (asked->ask.what == ASK_RECOVERY)
     queue_prepare (asked->queued, prepare);
+  queue_share (asked->queued, asked->shared);
   return 0;
 }
 

@@ -789,6 +789,49 @@ compare_preflight (struct fixture *f, const char *file, bool probe)
   luks_free (luks);
 }
 
+/* Runs with the same folder: what a preflight was replied is used again, what
+ * recovers a key is not, and never gets into the folder.
+ */
+static void
+test_share (void **state)
+{
+  CLEANUP_ERROR struct clevis_error err = CLEVIS_ERROR_INIT;
+  struct fixture *f = *state;
+  CLEANUP_JSON json_t *adv = tang_advertisement (NULL, true);
+  const char *file = new_disk ("share"), *folder = tmp_path ("share");
+  CLEANUP_FREE char *kept = NULL;
+  struct vault_run *run;
+  int i;
+
+  server_advertise (f->server, adv);
+  bind_luks_tang (file, 1, f->key, server_url (f->server), "one");
+  policy_settings (f->policy)->share = strdup (folder);
+  for (i = 0; i < 2; ++i) {
+    run = new_run (f);
+    load_and_add (f, run, file, "/dev/sda");
+    finish (run);
+    assert_opened (run, 0, 1);
+    vault_run_free (run);
+  }
+  assert_int_equal (server_requests (f->server), 2);
+  kept = shell_output ("find '%s' -name 'reply-*'", folder);
+  assert_string_equal (kept, "");
+  /* The key is not advertised: an advertisement, and a probe. */
+  for (i = 0; i < 2; ++i) {
+    run = vault_preflight_new (f->v, f->policy, true, &err);
+    assert_no_error (&err);
+    load_and_add (f, run, file, "/dev/sda");
+    finish (run);
+    assert_int_equal (vault_run_outcome (run, 0)->leaves[0].key,
+                      PREFLIGHT_ROTATED);
+    vault_run_free (run);
+  }
+  assert_int_equal (server_requests (f->server), 4);
+  free (kept);
+  kept = shell_output ("grep -l '\"kty\"' '%s'/*/* || :", folder);
+  assert_string_equal (kept, "");
+}
+
 static void
 test_preflight (void **state)
 {
@@ -1560,7 +1603,7 @@ main (void)
     TEST (luks1), TEST (luks2), TEST (numbers), TEST (no_luks),
     TEST (exchange), TEST (many),
     TEST (failures), TEST (sss), TEST (too_many_servers), TEST (waiting),
-    TEST (freed_meanwhile), TEST (preflight), TEST (keydir),
+    TEST (freed_meanwhile), TEST (preflight), TEST (share), TEST (keydir),
     TEST (keydir_forgotten), TEST (offline), TEST (keys), TEST (lines),
     TEST (write), TEST (quicken), TEST (decrypt), TEST (decrypt_errors),
     TEST (decrypt_again), TEST (decrypt_memory), TEST (wall), TEST (end),

@@ -52,6 +52,7 @@ static const struct option long_options[] = {
   { "deadline", required_argument, NULL, 'd' },
   { "retries", required_argument, NULL, 'r' },
   { "parallel", required_argument, NULL, 'p' },
+  { "share", required_argument, NULL, 'S' },
   { "keydir", required_argument, NULL, 'D' },
   { "export", required_argument, NULL, 'e' },
   { "import", required_argument, NULL, 'i' },
@@ -113,6 +114,7 @@ set_option (struct options *o, int c, char *arg)
   case 'd': s->deadline = milliseconds (arg); break;
   case 'r': s->retries = atoi (arg); break;
   case 'p': s->parallel = atoi (arg); break;
+  case 'S': s->share = strdup (arg); break;
   case 'D':
     r = vault_use_keydir (o->vault, arg, &err);
     break;

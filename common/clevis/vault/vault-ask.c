@@ -318,8 +318,9 @@ static int
 ask (struct vault_ask *va, const struct message *m, struct clevis_error *err)
 {
   struct ask ask = {
-    .what = m->ask.what, .device = m->ask.device, .point = point,
-    .done = answered, .refused = refused,
+    .what = m->ask.what, .device = m->ask.device,
+    .may_share = va->is_preflight, .point = point, .done = answered,
+    .refused = refused,
   };
   struct errand *e;
 
