@@ -24,7 +24,7 @@ mkdir -m 700 state
 chown 65534:65534 state guests/web1.qcow2
 # shellcheck disable=SC2154
 jq -nc --arg map "http://tang.example.com=$TANG_URL_one" \
-  '{name: "web1", disks: [{path: "/guests/web1.qcow2", format: "qcow2"}],
+  '{name: "web1", disks: [{path: "/srv/guests/web1.qcow2", format: "qcow2"}],
     options: ["--tang-map=\($map)"]}' > guests/guests.list
 
 ln -s "$top_srcdir/packaging" .
@@ -66,9 +66,9 @@ jq '(.syscalls[].names) -= ["landlock_create_ruleset", "landlock_add_rule",
   /usr/share/containers/seccomp.json > no-landlock.json
 run_command podman run --rm --read-only --cap-drop=ALL \
   --security-opt no-new-privileges --security-opt seccomp=no-landlock.json \
-  --user 65534:65534 --network=none -v "$PWD/guests:/guests:ro" \
+  --user 65534:65534 --network=none -v "$PWD/guests:/srv/guests:ro" \
   --entrypoint virt-nbde-unlock virt-nbde-fleet \
-  -a /guests/web1.qcow2 --list --appliance=never
+  -a /srv/guests/web1.qcow2 --list --appliance=never
 assert_status 1
 assert_stderr_has Landlock
 

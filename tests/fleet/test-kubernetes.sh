@@ -132,7 +132,7 @@ edit_jwe refused.luks '.clevis.tang.adv.keys = []'
 cp refused.luks disks/new1/disk.img
 jq -r '.[] | select (.metadata.name == "guests") | .data["guests.list"]' \
   objects.json > fleet/guests.list
-echo '{"name": "new1", "disks": [{"path": "/disks/new1/disk.img", "format": "raw"}]}' \
+echo '{"name": "new1", "disks": [{"path": "/srv/disks/new1/disk.img", "format": "raw"}]}' \
   >> fleet/guests.list
 # Servers of a test have no names that a name server knows.
 # shellcheck disable=SC2154
@@ -161,21 +161,21 @@ keys_container ()
            objects.json)
   run_command podman run --rm --read-only --read-only-tmpfs=false \
     --cap-drop=ALL --security-opt no-new-privileges --user "$user" \
-    --network=host -v "$PWD/fleet:/fleet:ro" -v "$PWD/disks:/disks:ro" \
-    -v "$PWD/state:/state" -v "$PWD/keys:/keys" --tmpfs /tmp:mode=1777 \
+    --network=host -v "$PWD/fleet:/etc/fleet:ro" -v "$PWD/disks:/srv/disks:ro" \
+    -v "$PWD/state:/var/lib/fleet" -v "$PWD/keys:/run/keys" --tmpfs /tmp:mode=1777 \
     virt-nbde-fleet "${words[@]}"
 }
 end_server away
 keys_container 0 fleet-0-a
 assert_status 0
-assert_verdict state/fleet web1 keys 'done'
+assert_verdict state/state web1 keys 'done'
 keys_container 1 fleet-1-a
 assert_status 4
 keys_container 2 fleet-2-a
 assert_status 2
 replace_server away start_tang
 # Not to wait for a minute.
-rm state/fleet/servers/*/down-*
+rm state/state/servers/*/down-*
 keys_container 1 fleet-1-b
 assert_status 0
 cryptsetup open --test-passphrase --key-file keys/fleet-1-b/db1/0 away.luks ||
@@ -207,7 +207,7 @@ assert_stdout_has '2 done; failed: '
 give_words ()
 {
   jq -r "[$pods | select (.volumes[].name == \"disks\")][0].containers[0].args[0]" \
-    objects.json | sed "s,/keys/,$tmp/keys/,"
+    objects.json | sed "s,/run/keys/,$tmp/keys/,"
 }
 as_user fleet
 grep -qF 'kubectl create' <<< "$(give_words)" || fail 'no words of "give"'
