@@ -21,6 +21,10 @@ val write :
     [made] is told the hidden name, for somebody else to remove it if this process
     is killed. *)
 
+val sync_folder : string -> unit
+(** Names that were made in this folder are on disk, as far as its filesystem lets
+    us see to that. *)
+
 val write_all :
   replace:bool -> check:(unit -> unit) -> (string * content) list -> unit
 (** Files of the same kind, by their names: without [replace] all or none of

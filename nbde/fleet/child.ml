@@ -11,6 +11,7 @@ type ended = {
   seconds : float;
   started : float;
   heard : Heard.result;
+  late : bool;
 }
 
 type ending =
@@ -25,6 +26,7 @@ type t = {
   heard : Heard.t;
   mutable streams : (Unix.file_descr * Heard.stream) list;
   mutable ending : ending;
+  mutable late : bool;
 }
 
 (* It may have an appliance to close. *)
@@ -46,7 +48,8 @@ let start file words ~limit =
   | pid ->
      List.iter Unix.set_nonblock [out; err];
      { pid; started = Unix.gettimeofday (); limit; heard = Heard.make ();
-       streams = [out, Heard.Stdout; err, Heard.Stderr]; ending = Goes_on }
+       streams = [out, Heard.Stdout; err, Heard.Stderr]; ending = Goes_on;
+       late = false }
   | exception Unix.Unix_error (code, _, _) ->
      List.iter Unix.close [out; err];
      Failure.error (f_"%s could not be started: %s") file
@@ -81,7 +84,9 @@ let stop t =
 
 let keep_time now t =
   match t.ending, t.limit with
-  | Goes_on, Some limit when now -. t.started > limit -> stop t
+  | Goes_on, Some limit when now -. t.started > limit ->
+     t.late <- true;
+     stop t
   | Asked at, _ when now -. at > patience ->
      Children.kill ~group:true t.pid Sys.sigkill;
      t.ending <- Killed
@@ -116,4 +121,5 @@ let ended t =
   | _, status ->
      hear_rest t;
      let seconds = Unix.gettimeofday () -. t.started in
-     Some { status; seconds; started = t.started; heard = Heard.result t.heard }
+     Some { status; seconds; started = t.started; heard = Heard.result t.heard;
+            late = t.late }

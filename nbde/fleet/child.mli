@@ -18,6 +18,7 @@ type ended = {
   seconds : float;
   started : float;
   heard : Heard.result;
+  late : bool;                  (** it had to be ended after its time limit *)
 }
 
 val wait : t list -> seconds:float -> unit

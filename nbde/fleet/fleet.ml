@@ -32,23 +32,24 @@ let command_settings (c : Fleet_options.run) state : Command.settings =
     keys_format = c.keys_format;
     command = c.command }
 
-(* One of its own is made in time, too. *)
-let make_keys_folder (c : Fleet_options.run) =
-  let make folder =
-    try Unix.mkdir folder 0o700 with
-    | Unix.Unix_error (EEXIST, _, _) -> ()
-    | Unix.Unix_error (code, _, _) -> Failure.of_code folder code in
-  Option.iter make c.keys_folder
-
 (* Options are the same for most guests. *)
 let check_options (command : Command.settings) guests =
   let keys = "--output-keys-format=" ^ command.keys_format in
-  Command.check_options command (keys :: command.passed);
+  let share = "--tang-share=" ^ command.servers in
+  Command.check_options command (keys :: share :: command.passed);
   let of_guests =
     List.sort_uniq compare
       (List.map (fun (guest : Guest.t) -> guest.options)
          (Array.to_list guests)) in
   List.iter (Command.check_options command) of_guests
+
+(* Not five hundred times, by each child. *)
+let check_keys (command : Command.settings) guests =
+  (* The format 'args' makes a folder beside its file. *)
+  if command.keys_format = "args" then Guest_list.check_apart guests ".d";
+  try Unix.mkdir command.keys_folder 0o700 with
+  | Unix.Unix_error (EEXIST, _, _) -> ()
+  | Unix.Unix_error (code, _, _) -> Failure.of_code command.keys_folder code
 
 let check_index (c : Fleet_options.run) guests =
   let n = Array.length guests in
@@ -60,7 +61,7 @@ let check_index (c : Fleet_options.run) guests =
 let in_state (c : Fleet_options.run) guests state =
   let command = command_settings c state in
   check_options command guests;
-  make_keys_folder c;
+  if c.action = Guest.Keys then check_keys command guests;
   let work = {
     Work.action = c.action; guests; command;
     schedule = {

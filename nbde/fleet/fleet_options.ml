@@ -107,6 +107,11 @@ let set_machine_readable text =
     Option.fold ~none:Messages.Stdout ~some:Messages.output_of_string text in
   messages (fun m -> { m with machine_readable = Some output })
 
+(* Each has two pipes, there may be as many again that wait for servers, and
+ * select(2) knows 1024 descriptors.
+ *)
+let most_children = 240
+
 let text set value = not_empty value; set value
 
 let by_name a b =
@@ -141,7 +146,8 @@ let work_options = [
     (s_"Where 'report' writes to (default: standard output)");
   opt ["-P"; "--parallel"]
     (value "N" (fun n p ->
-       { p with children = Some (integer ~least:1 ~greatest:1024 n) }))
+       { p with children =
+                  Some (integer ~least:1 ~greatest:most_children n) }))
     (s_"Guests at a time (default: number of processors)");
   opt ["--pause"]
     (value "SECONDS" (fun s p -> { p with first_pause = seconds ~least:0. s }))

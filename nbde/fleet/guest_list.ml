@@ -242,6 +242,16 @@ let read_domains uri =
     { Guest.name; disks = []; domain = Some name; options = [] } in
   Array.map guest (Domains.names uri)
 
+let check_apart guests suffix =
+  let names = Hashtbl.create 1024 in
+  Array.iter (fun guest -> Hashtbl.replace names guest.Guest.name ()) guests;
+  Array.iter (fun { Guest.name; _ } ->
+    let other = name ^ suffix in
+    if Hashtbl.mem names other then
+      raise (Wrong [
+        sprintf (f_"the guests '%s' and '%s' would have files of the same name")
+          name other])) guests
+
 let read ~format source =
   let guests, where =
     match source with

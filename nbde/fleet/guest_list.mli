@@ -12,6 +12,10 @@ type source =
 exception Wrong of string list
 (** What is wrong, a line each: [FILE:LINE:COLUMN: REASON]. *)
 
+val check_apart : Guest.t array -> string -> unit
+(** [check_apart guests suffix]: no guest is called as another one with this
+    suffix.  Raises {!Wrong}. *)
+
 val read : format:string option -> source -> Guest.t array
 (** [format] is that of disks for which LIST has none.  Raises {!Wrong} and
     {!Failure.Error}. *)

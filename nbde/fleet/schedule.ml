@@ -203,12 +203,12 @@ let heard t ~now n evidence =
   let running = { running with canary = false } in
   { t with running = Guests.add n running t.running }
 
-let ended t ~now n verdict evidence =
+let ended ?(last = false) t ~now n verdict evidence =
   let { guest; since; _ } = Guests.find n t.running in
   let t = { t with running = Guests.remove n t.running } in
   let t = learn t ~now ~since n verdict evidence in
   let tries = guest.tries + 1 in
-  if Verdict.passes verdict && tries <= t.settings.retries then
+  if Verdict.passes verdict && tries <= t.settings.retries && not last then
     let not_before = now +. pause t ~failures:tries in
     { t with waiting = Guests.add n { guest with tries; not_before } t.waiting },
     false

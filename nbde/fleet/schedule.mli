@@ -46,8 +46,10 @@ val heard : t -> now:float -> int -> Needs.evidence -> t
 (** A guest has done with servers, and found this, but has not ended yet: a command
     may run for hours. *)
 
-val ended : t -> now:float -> int -> Verdict.t -> Needs.evidence -> t * bool
-(** A guest has ended so; is that its last word?  If not, it comes again. *)
+val ended :
+  ?last:bool -> t -> now:float -> int -> Verdict.t -> Needs.evidence -> t * bool
+(** A guest has ended so; is that its last word, as it is with [last]?  If not, it
+    comes again. *)
 
 val down : t -> string list
 (** Servers that could not be reached the last time they were tried. *)

@@ -31,7 +31,9 @@ let guarded folder f =
        ~hint:(s_"Nothing that was done is lost: the same command goes on.")
 
 let make_folder folder =
-  try Unix.mkdir folder 0o700
+  try
+    Unix.mkdir folder 0o700;
+    New_file.sync_folder (Filename.dirname folder)
   with Unix.Unix_error (EEXIST, _, _) -> ()
 
 let write file content =
@@ -83,7 +85,7 @@ let has_about folder =
   | exception Json.Invalid _ -> Failure.error (f_"%s: it is damaged") file
 
 (* Nobody's pictures are to lie between keys.  Another run may just be making the
- * folder: where there is anything else, fleet.json has been there before.
+ * folder: where there is anything else, fleet.json was there before.
  *)
 let check_kind folder =
   has_about folder
@@ -119,9 +121,12 @@ let open_folder use folder =
       (* What the last run knew of servers is old. *)
       Files.remove (folder / "servers")
     );
+    (* First: a run that is killed here leaves nothing that is not known. *)
     if not known then write (folder / "fleet.json") (Json.to_string about ^ "\n");
     List.iter (fun name -> make_folder (folder / name)) ["guests"; "keys"];
-    { folder; lock; journal = Journal.open_file (folder / "journal") })
+    let journal = Journal.open_file (folder / "journal") in
+    New_file.sync_folder folder;
+    { folder; lock; journal })
 
 let keys_folder { folder; _ } = folder / "keys"
 let servers_folder { folder; _ } = folder / "servers"

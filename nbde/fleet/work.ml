@@ -156,6 +156,7 @@ let record_of t job (ended : Child.ended) : Record.t =
     | WSIGNALED n | WSTOPPED n -> None, Some (Signals.number n) in
   let missing =
     match problem, document, verdict with
+    | _ when ended.late -> Some (s_"it was ended, since it took too long")
     | None, Json.Null, Error when exit_status = Some 0 ->
        Some (s_"it has printed no document")
     | _ -> problem in
@@ -181,7 +182,8 @@ let note_end t job (ended : Child.ended) =
       Schedule.learned t.schedule job.index (Needs.of_document record.document)
   else (
     let schedule, is_last =
-      Schedule.ended t.schedule ~now:(now ()) job.index record.verdict
+      (* A guest that took too long does not take that long again now. *)
+      Schedule.ended t.schedule ~last:ended.late ~now:(now ()) job.index record.verdict
         (Needs.evidence record.document) in
     t.schedule <- schedule;
     if is_last then final t job.index record
@@ -273,12 +275,6 @@ let make (settings : settings) state ~show ~tried ~listed = {
   schedule = Schedule.make settings.schedule []; jobs = [];
 }
 
-let run_event t event more =
-  State.note t.state ~event
-    (["action", Json.String (Guest.action_name t.settings.action);
-      "guests", Json.Int (Int64.of_int (Array.length t.settings.guests))]
-     @ more)
-
 (* Nothing of the documents of earlier runs is kept but what guests need. *)
 let sort_out t =
   let todo index guest =
@@ -290,10 +286,19 @@ let sort_out t =
   Array.to_list (Array.mapi todo t.settings.guests)
   |> List.filter_map Fun.id
 
+let run_event t event more =
+  State.note t.state ~event
+    (["action", Json.String (Guest.action_name t.settings.action);
+      "guests", Json.Int (Int64.of_int (Array.length t.settings.guests))]
+     @ more)
+
 let protected t f =
   try f () with e ->
     let trace = Printexc.get_raw_backtrace () in
     end_children t;
+    (* A disk that is full has no room for this, either. *)
+    (try run_event t "run-end" ["exit_status", Json.Null]
+     with Failure.Error _ -> ());
     Show.finish t.show;
     Printexc.raise_with_backtrace e trace
 

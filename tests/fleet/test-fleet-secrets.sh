@@ -16,7 +16,7 @@ clevis_pass one.luks 1 one.key
 guests_of a 4 one.luks list
 
 # A command that says what it has, and waits.
-cat > command <<'END'
+cat > ./command <<'END'
 #!/bin/bash
 printf '%s ' "$@" > "arguments.$1"
 echo "$(ls -l "/proc/$$/fd")" > "descriptors.$1"

@@ -66,14 +66,21 @@ rm st/planted
 assert_equal '' "$(find st ! -type s -perm /077)" 'open to others'
 
 # Other formats, elsewhere.
-mkdir secrets
 fleet keys list "${ask[@]}" --state st-secrets --keys-dir secrets --keys-format secret -q
 assert_status 0
 assert_no_stdout
 grep -q 'kind: Secret\|"kind": *"Secret"' secrets/a-1 || fail 'no Secret'
 
+# Names of which one would take the other's files.
+cp --sparse=always one.luks x
+cp --sparse=always one.luks x.d
+printf 'x\nx.d\n' > beside
+fleet keys beside "${ask[@]}" --state st-beside --keys-format args
+assert_status 1
+assert_stderr_has "the guests 'x' and 'x.d' would have files of the same name"
+
 # A command for each guest: words, output, status.
-cat > command <<'END'
+cat > ./command <<'END'
 #!/bin/bash
 echo "$1 has $2"
 shift 2
@@ -145,7 +152,7 @@ assert_status 3
 assert_stdout_matches '^bare: unbound'
 fleet keys bare-list "${ask[@]}" --state st-bare
 assert_status 3
-rm -rf "$TANG_DIR_two"/*
+rm -rf "${TANG_DIR_two:?}"/*
 fleet keys list "${ask[@]}" --state st-gone
 assert_status 2
 assert_equal 3 "$(count_verdicts st-gone keys failed)" 'failed'
