@@ -60,6 +60,18 @@ done
 run_command podman run --rm --entrypoint sh virt-nbde-fleet -c true
 [ "$status" -ne 0 ] || fail 'the image has a shell'
 
+# A profile that answers as that of containerd does: what is not allowed is "not
+# permitted" and not "unknown".
+jq '.defaultErrno = "EPERM" | .defaultErrnoRet = 1' \
+  /usr/share/containers/seccomp.json > eperm.json
+run_command podman run --rm --read-only --cap-drop=ALL \
+  --security-opt no-new-privileges --security-opt seccomp=eperm.json \
+  --user 65534:65534 --network=none -v "$PWD/guests:/srv/guests:ro" \
+  --entrypoint virt-nbde-unlock virt-nbde-fleet \
+  -a /srv/guests/web1.qcow2 --list --appliance=never
+assert_status 0
+assert_stdout_has http://tang.example.com
+
 # It is the profile that is asked: without Landlock, only raw disks are read.
 jq '(.syscalls[].names) -= ["landlock_create_ruleset", "landlock_add_rule",
                             "landlock_restrict_self"]' \
