@@ -34,7 +34,7 @@ if ! cmp -s "$top_srcdir/tests/fleet/kubernetes/package-lock.json" \
   mkdir "$packages"
   cp "$top_srcdir"/tests/fleet/kubernetes/package*.json "$packages"
   (cd "$packages" && npm ci --no-audit --no-fund) > npm.log 2>&1 ||
-    { rm -rf "$packages"; fail "npm: $(tail -n 5 npm.log)"; }
+    { rm -rf "$packages"; skip "npm: $(grep -v '^$' npm.log | head -n 1)"; }
 fi
 cp "$top_srcdir/tests/fleet/kubernetes/check.mjs" "$packages"
 

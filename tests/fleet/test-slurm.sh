@@ -30,6 +30,9 @@ bound_as tang one.luks
 bound_as away away.luks
 cp one.luks refused.luks
 edit_jwe refused.luks '.clevis.tang.adv.keys = []'
+# So slow that tasks would all run at the same time, if they could.
+# shellcheck disable=SC2154
+replace_server one start_server "sleep 0.5; exec $(tangd_command "$TANG_DIR_one")"
 guests_of web 3 one.luks guests.list
 guests_of away 1 away.luks guests.list
 guests_of refused 1 refused.luks guests.list
@@ -55,12 +58,12 @@ for guest in web-1 web-2 web-3; do
     fail "the key of $guest is not one"
 done
 
-# Never more at a time than licences.
+# As many at a time as there are licences, on a node with four processors.
 most=$(jq -r 'select (.event == "begin" or .event == "end") | .event' \
          state/journal |
          awk '{ n += $1 == "begin" ? 1 : -1; if (n > most) most = n }
               END { print most }')
-[ "$most" -le 2 ] || fail "$most tasks ran at a time"
+assert_equal 2 "$most" 'tasks at a time'
 
 # The server comes back.
 replace_server away start_tang
