@@ -1,8 +1,7 @@
 (* SPDX-License-Identifier: GPL-2.0-or-later
  * Copyright (C) 2026 The virt-nbde-unlock authors
  *
- * The guests of a fleet.  LIST has one in each line: JSON if it begins with a
- * brace, else the path of a disk.
+ * The guests of a fleet: LIST, a folder, libvirt.
  *)
 
 open Printf
@@ -15,15 +14,6 @@ type source =
 
 exception Wrong of string list
 
-(* What is wrong with a line. *)
-exception Bad of { column : int; reason : string }
-
-let bad ~column fmt =
-  ksprintf (fun reason -> raise (Bad { column; reason })) fmt
-
-(* A guest has 26 disks or so; more than this is no line of LIST. *)
-let longest_line = 64 * 1024
-
 (* Much more than a state folder can be worked on with. *)
 let most_guests = 100_000
 
@@ -31,109 +21,6 @@ let largest_list = 64 * 1024 * 1024
 
 (* Errors that are shown; the others are counted. *)
 let most_errors = 20
-
-(* Where a field stands in a line: jansson knows only where the text is no
- * JSON.
- *)
-let column_of line field =
-  let quoted = Str.quote (Json.to_string (Json.String field)) in
-  match Str.search_forward (Str.regexp (quoted ^ "[ \t]*:")) line 0 with
-  | at -> at + 1
-  | exception Not_found -> 1
-
-let check_name ~column name =
-  match Guest.check_name name with
-  | Ok () -> ()
-  | Error reason -> bad ~column "%s" reason
-
-let check_path ~column path =
-  if path = "" then bad ~column (f_"the path is empty");
-  if String.contains path '\000' then bad ~column (f_"the path has a NUL");
-  if Escape.utf8 path <> path then bad ~column (f_"the path is not UTF-8")
-
-(* The same disk, whatever the current folder of the next run is. *)
-let absolute path = if Guest.is_uri path then path else Files.absolute path
-
-let disk_of_json ~column ~format json =
-  let text = function
-    | Json.String text -> text
-    | _ -> bad ~column (f_"a disk has a path and a format, which are strings")
-  in
-  match json with
-  | Json.Dict fields ->
-     List.iter (fun (name, _) ->
-       if name <> "path" && name <> "format" then
-         bad ~column (f_"a disk has no field '%s'") (Escape.text name)) fields;
-     let path = text (Json.member "path" json) in
-     check_path ~column path;
-     let format =
-       match Json.member "format" json with
-       | Json.Null -> format
-       | other -> Some (text other) in
-     if format = Some "" then bad ~column (f_"the format is empty");
-     { Guest.path = absolute path; format }
-  | _ -> bad ~column (f_"a disk is an object: {\"path\": ..., \"format\": ...}")
-
-let words_of_json ~column json =
-  let word = function
-    | Json.String word when not (String.contains word '\000') -> word
-    | _ -> bad ~column (f_"options are strings") in
-  match json with
-  | Json.Null -> []
-  | Json.List words ->
-     (match Passable.check (List.map word words) with
-      | Ok words -> words
-      | Error reason -> bad ~column "%s" reason)
-  | _ -> bad ~column (f_"options are a list of strings")
-
-let of_json ~format line =
-  let json =
-    match Json.of_string line with
-    | json -> json
-    | exception Json.Invalid { column; reason; _ } -> bad ~column "%s" reason in
-  (match json with
-   | Json.Dict fields ->
-      List.iter (fun (field, _) ->
-        if not (List.mem field ["name"; "disks"; "options"]) then
-          bad ~column:(column_of line field)
-            (f_"a guest has no field '%s'") (Escape.text field)) fields
-   | _ -> bad ~column:1 (f_"a guest is an object"));
-  let name =
-    match Json.member "name" json with
-    | String name -> name
-    | Null -> bad ~column:1 (f_"the guest has no name")
-    | _ -> bad ~column:(column_of line "name") (f_"the name is not a string") in
-  check_name ~column:(column_of line "name") name;
-  let column = column_of line "disks" in
-  let disks =
-    match Json.member "disks" json with
-    | List (_ :: _ as disks) -> List.map (disk_of_json ~column ~format) disks
-    | Null | List [] -> bad ~column (f_"the guest has no disk")
-    | _ -> bad ~column (f_"disks are a list of objects") in
-  let options =
-    words_of_json ~column:(column_of line "options")
-      (Json.member "options" json) in
-  { Guest.name; disks; domain = None; options }
-
-(* The last part of a path, or of that of a URI. *)
-let name_of_path path =
-  let path =
-    if Guest.is_uri path then List.hd (String.split_on_char '?' path)
-    else path in
-  Filename.basename path
-
-let of_path ~format path =
-  check_path ~column:1 path;
-  let name = name_of_path path in
-  check_name ~column:1 name;
-  { Guest.name; disks = [{ path = absolute path; format }]; domain = None;
-    options = [] }
-
-let of_line ~format line =
-  if String.length line > longest_line then
-    bad ~column:(longest_line + 1) (f_"the line has more than %d bytes")
-      longest_line;
-  if line.[0] = '{' then of_json ~format line else of_path ~format line
 
 let without_return line =
   let n = String.length line in
@@ -157,20 +44,22 @@ let of_text ~file ~format text =
     let line = without_return line in
     if not (is_empty line) then
       match
-        let guest = of_line ~format line in
+        let guest = List_line.guest ~format line in
         (match Hashtbl.find_opt seen guest.name with
          | Some before ->
-            bad ~column:(column_of line "name")
+            List_line.bad ~column:(List_line.column_of line "name")
               (f_"the name '%s' is that of line %d, too") guest.name before
          | None -> Hashtbl.replace seen guest.name number);
         if Hashtbl.length seen > most_guests then
-          bad ~column:1 (f_"there are more than %d guests") most_guests;
+          List_line.bad ~column:1 (f_"there are more than %d guests")
+            most_guests;
         guest
       with
       | guest -> guests := guest :: !guests
-      | exception Bad { column; reason } ->
-         errors := sprintf "%s:%d:%d: %s" (Escape.text file) number column reason
-                   :: !errors in
+      | exception List_line.Bad { column; reason } ->
+         errors :=
+           sprintf "%s:%d:%d: %s" (Escape.text file) number column reason
+           :: !errors in
   List.iteri (fun i line -> add (i + 1) line) (String.split_on_char '\n' text);
   if !errors <> [] then report_errors (List.rev !errors);
   Array.of_list (List.rev !guests)
@@ -225,9 +114,9 @@ let read_folder ~format folder =
     | exception Sys_error reason -> Failure.error "%s" reason in
   Array.sort compare names;
   let guest name =
-    match of_path ~format (Filename.concat folder name) with
+    match List_line.of_path ~format (Filename.concat folder name) with
     | guest -> guest
-    | exception Bad { reason; _ } ->
+    | exception List_line.Bad { reason; _ } ->
        raise (Wrong [sprintf "%s: %s" (Escape.text folder) reason]) in
   Array.of_list
     (List.map guest

@@ -20,6 +20,7 @@ type guest = {
 
 type t = {
   action : Guest.action;
+  first : int;
   total : int;
   started : float;
   json : out_channel option;
@@ -42,13 +43,13 @@ let clear t =
     t.visible <- false
   )
 
-let make action ~total =
+let make action ~first ~total =
   let { Messages.quiet; verbose; machine_readable; _ } = Messages.get () in
   let bar =
     not quiet && not verbose && machine_readable = None
     && Unix.isatty Unix.stderr && Sys.getenv_opt "TERM" <> Some "dumb" in
   let t = {
-    action; total; started = Unix.gettimeofday (); json = machine_readable;
+    action; first; total; started = Unix.gettimeofday (); json = machine_readable;
     bar; quiet; early = Hashtbl.create 64; next = 0;
     counts = Hashtbl.create 8; ended = 0; before = 0; drawn = 0.;
     visible = false;
@@ -111,7 +112,7 @@ let print_json channel fields =
   with Sys_error _ -> ()
 
 let json_of_guest t index (guest : guest) =
-  ["type", Json.String "guest"; "index", number index;
+  ["type", Json.String "guest"; "index", number (t.first + index);
    "before", Json.Bool guest.before] @ guest.json
   @ ["ended", number (t.before + t.ended); "total", number t.total]
 

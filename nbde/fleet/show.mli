@@ -8,8 +8,8 @@
 
 type t
 
-val make : Guest.action -> total:int -> t
-(** For so many guests. *)
+val make : Guest.action -> first:int -> total:int -> t
+(** For so many guests, of which the first one has this number in LIST. *)
 
 (** What has become of a guest. *)
 type guest = {
@@ -24,7 +24,7 @@ type guest = {
 }
 
 val guest : t -> int -> guest -> unit
-(** This is the last word about the guest of this number. *)
+(** This is the last word about the guest of this number, counted from the first. *)
 
 val tick : t -> running:int -> unit
 (** Some time has passed. *)

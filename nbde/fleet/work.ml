@@ -5,10 +5,6 @@
  * what becomes of them.
  *)
 
-open Printf
-
-open Gettext
-
 type settings = {
   action : Guest.action;
   guests : Guest.t array;
@@ -41,43 +37,6 @@ type t = {
 
 let now = Unix.gettimeofday
 
-let summary (settings : settings) state (guest : Guest.t) action =
-  let asked = Command.asked settings.command action in
-  Option.bind (State.record state guest.name action)
-    (Record.read ~same:(Some (guest, asked)))
-
-(* A disk that was changed since may have another header.  All that depends on it
- * is when the guest is started, so seconds are exact enough.
- *)
-let is_fresh (guest : Guest.t) (summary : Record.summary) =
-  let unchanged { Guest.path; _ } =
-    match Unix.stat path with
-    | { st_mtime; _ } -> Record.time st_mtime <= summary.started
-    | exception Unix.Unix_error _ -> Guest.is_uri path in
-  guest.domain = None && List.for_all unchanged guest.disks
-
-let known_needs (settings : settings) state guest =
-  match settings.action with
-  | Guest.List -> Some Needs.none
-  | Preflight | Keys | Run ->
-     match summary settings state guest Guest.List with
-     | Some s when s.document <> Json.Null && is_fresh guest s ->
-        Some (Needs.of_document s.document)
-     | Some _ | None -> None
-
-let first_error = function
-  | error :: _ -> error
-  | [] -> ""
-
-(* For people: what is wrong, or which servers a guest has. *)
-let detail action ~errors document =
-  match errors, action with
-  | _ :: _, _ -> first_error errors
-  | [], Guest.List ->
-     String.concat ", "
-       (List.map Escape.text (Needs.servers (Needs.of_document document)))
-  | [], (Preflight | Keys | Run) -> ""
-
 let log_of t name action () = State.log_text t.state name action
 
 let strings = function
@@ -91,7 +50,8 @@ let show_before t index (guest : Guest.t) (s : Record.summary) =
   Show.guest t.show index {
     name = guest.name; verdict = s.verdict; before = true;
     detail =
-      detail action s.document ~errors:(strings (Json.member "errors" s.line));
+      Outcome.detail action s.document
+        ~errors:(strings (Json.member "errors" s.line));
     seconds = 0.; log = (fun () -> ""); json = fields;
   }
 
@@ -102,7 +62,7 @@ let show_record t index (record : Record.t) =
     | _ -> [] in
   Show.guest t.show index {
     name = record.guest.name; verdict = record.verdict; before = false;
-    detail = detail record.action record.document ~errors:record.errors;
+    detail = Outcome.detail record.action record.document ~errors:record.errors;
     seconds = record.seconds;
     log = log_of t record.guest.name record.action;
     json = fields;
@@ -127,55 +87,17 @@ let start t index action =
     Child.start t.settings.command.program words ~limit:t.settings.timeout in
   t.jobs <- { index; action; tries; child; heard = false } :: t.jobs
 
-(* With [run], the child's status is that of the command, once keys are there. *)
-let judge action status document problem =
-  let of_status = function
-    | 0 when document = Json.Null -> Verdict.Error
-    | 0 -> Done
-    | 2 -> Failed
-    | 3 -> Unbound
-    | 4 -> Unreachable
-    | _ -> Error in
-  let had_keys =
-    action = Guest.Run && Json.member "exit_status" document = Json.Int 0L in
-  match status with
-  | Unix.WSIGNALED _ | WSTOPPED _ -> Verdict.Killed
-  | WEXITED _ when problem <> None -> Error
-  | WEXITED 0 -> of_status 0
-  | WEXITED _ when had_keys -> Command_failed
-  | WEXITED n when action = Guest.Run && document = Json.Null && n <> 1 ->
-     Error
-  | WEXITED n -> of_status n
-
-let record_of t job (ended : Child.ended) : Record.t =
-  let { Heard.document; problem; errors; _ } = ended.heard in
-  let verdict = judge job.action ended.status document problem in
-  let exit_status, signal =
-    match ended.status with
-    | WEXITED n -> Some n, None
-    | WSIGNALED n | WSTOPPED n -> None, Some (Signals.number n) in
-  let missing =
-    match problem, document, verdict with
-    | _ when ended.late -> Some (s_"it was ended, since it took too long")
-    | None, Json.Null, Error when exit_status = Some 0 ->
-       Some (s_"it has printed no document")
-    | _ -> problem in
-  { guest = t.settings.guests.(job.index); action = job.action;
-    asked = Command.asked t.settings.command job.action;
-    started = ended.started; seconds = ended.seconds; tries = job.tries;
-    exit_status; signal; verdict;
-    command_status =
-      (match verdict, job.action with
-       | (Done | Command_failed), Guest.Run -> exit_status
-       | _ -> None);
-    errors = Option.to_list missing @ errors;
-    document }
+(* What a record is about. *)
+let plain t index action =
+  { Outcome.guest = t.settings.guests.(index); action;
+    asked = Command.asked t.settings.command action }
 
 let final t index record =
   if record.Record.action = t.settings.action then show_record t index record
 
 let note_end t job (ended : Child.ended) =
-  let record = record_of t job ended in
+  let record =
+    Outcome.record (plain t job.index job.action) ~tries:job.tries ended in
   State.save t.state record ~log:ended.heard.log;
   if job.action <> t.settings.action then
     t.schedule <-
@@ -183,8 +105,8 @@ let note_end t job (ended : Child.ended) =
   else (
     let schedule, is_last =
       (* A guest that took too long does not take that long again now. *)
-      Schedule.ended t.schedule ~last:ended.late ~now:(now ()) job.index record.verdict
-        (Needs.evidence record.document) in
+      Schedule.ended t.schedule ~last:ended.late ~now:(now ()) job.index
+        record.verdict (Needs.evidence record.document) in
     t.schedule <- schedule;
     if is_last then final t job.index record
   )
@@ -192,16 +114,9 @@ let note_end t job (ended : Child.ended) =
 (* It was not tried: somebody else has found that in vain. *)
 let give_up t index url =
   let guest = t.settings.guests.(index) in
-  let tries = tries_of t.tried guest.name in
-  let record = {
-    Record.guest; action = t.settings.action;
-    asked = Command.asked t.settings.command t.settings.action;
-    started = now (); seconds = 0.; tries; exit_status = None; signal = None;
-    verdict = Unreachable; command_status = None;
-    errors = [sprintf (f_"not tried: the server %s could not be reached")
-                (Escape.text url)];
-    document = Json.Null;
-  } in
+  let record =
+    Outcome.given_up (plain t index t.settings.action)
+      ~tries:(tries_of t.tried guest.name) url in
   State.save t.state record ~log:"";
   final t index record
 
@@ -278,11 +193,14 @@ let make (settings : settings) state ~show ~tried ~listed = {
 (* Nothing of the documents of earlier runs is kept but what guests need. *)
 let sort_out t =
   let todo index guest =
-    match summary t.settings t.state guest t.settings.action with
+    match Earlier.record t.settings.command t.state t.settings.action guest with
     | Some s when is_finished t.settings s ->
        show_before t index guest s;
        None
-    | Some _ | None -> Some (index, known_needs t.settings t.state guest) in
+    | Some _ | None ->
+       Some (index,
+             Earlier.needs t.settings.command t.state t.settings.action guest)
+  in
   Array.to_list (Array.mapi todo t.settings.guests)
   |> List.filter_map Fun.id
 
@@ -292,13 +210,12 @@ let run_event t event more =
       "guests", Json.Int (Int64.of_int (Array.length t.settings.guests))]
      @ more)
 
-let protected t f =
+(* Whatever goes wrong, no child is left, and then ending is called. *)
+let protected t ~ending f =
   try f () with e ->
     let trace = Printexc.get_raw_backtrace () in
     end_children t;
-    (* A disk that is full has no room for this, either. *)
-    (try run_event t "run-end" ["exit_status", Json.Null]
-     with Failure.Error _ -> ());
+    ending ();
     Show.finish t.show;
     Printexc.raise_with_backtrace e trace
 
@@ -309,9 +226,13 @@ let all (settings : settings) state =
     if settings.action = Guest.List then tried
     else State.repair state Guest.List in
   let t =
-    make settings state ~show:(Show.make settings.action ~total) ~tried
-      ~listed in
-  protected t (fun () ->
+    make settings state ~tried ~listed
+      ~show:(Show.make settings.action ~first:0 ~total) in
+  let ending () =
+    (* A disk that is full has no room for this, either. *)
+    try run_event t "run-end" ["exit_status", Json.Null]
+    with Failure.Error _ -> () in
+  protected t ~ending (fun () ->
     t.schedule <- Schedule.make settings.schedule (sort_out t);
     run_event t "run-begin" [];
     go_on t;
@@ -325,9 +246,9 @@ let one (settings : settings) state index =
   let guest = settings.guests.(index) in
   State.lock_guest state guest.name;
   let tried = Hashtbl.create 1 in
-  let show = Show.make settings.action ~total:1 in
+  let show = Show.make settings.action ~first:index ~total:1 in
   let t = make settings state ~show ~tried ~listed:tried in
-  let before = summary settings state guest settings.action in
+  let before = Earlier.record settings.command state settings.action guest in
   match before with
   | Some ({ verdict = Done | Unbound; _ } as s) ->
      show_before t 0 guest s;
@@ -336,7 +257,7 @@ let one (settings : settings) state index =
      Option.iter (fun (s : Record.summary) ->
        Hashtbl.replace tried guest.name s.tries) before;
      let t = { t with settings = { settings with guests = [| guest |] } } in
-     protected t (fun () ->
+     protected t ~ending:ignore (fun () ->
        t.schedule <-
          Schedule.make { settings.schedule with retries = 0 }
            [0, Some Needs.none];

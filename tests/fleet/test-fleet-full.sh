@@ -65,7 +65,8 @@ assert_stderr_matches '^virt-nbde-fleet: error: .*No space left on device'
 assert_stderr_has 'the same command goes on'
 before=$(count_verdicts kept keys 'done')
 [ "$before" -gt 0 ] && [ "$before" -lt 40 ] || fail "$before are done"
-# Keys for which there was no room are an error of their guests.
+# With room it goes on; keys for which there was none are an error of their guests.
+mkdir -p full/st
 fleet keys list "${ask[@]}" --state kept --keys-dir "$tmp/full/st/keys" -q
-assert_stderr_lacks 'damaged'
+[ "$(count_verdicts kept keys 'done')" -gt "$before" ] || fail 'it does not go on'
 assert_journal_whole kept

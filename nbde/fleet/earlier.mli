@@ -1,0 +1,14 @@
+(* SPDX-License-Identifier: GPL-2.0-or-later
+ * Copyright (C) 2026 The virt-nbde-unlock authors
+ *)
+
+(** What earlier runs have left for this one, in the state folder. *)
+
+val record :
+  Command.settings -> State.t -> Guest.action -> Guest.t ->
+  Record.summary option
+(** Of a guest, if it is about the same disks and the same was asked for. *)
+
+val needs :
+  Command.settings -> State.t -> Guest.action -> Guest.t -> Needs.t option
+(** Which servers the guest needs for an action, if that is known. *)
