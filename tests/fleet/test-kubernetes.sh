@@ -117,6 +117,23 @@ assert_equal '["FailIndex",[1,2,3]] ["Count",[4]]' \
               [.action, .onExitCodes.values] | tojson] | join (" ")' objects.json)" \
   'what exit statuses mean'
 
+# What is named is there, and there is an index for each guest.
+assert_equal true \
+  "$(jq '[.[] | select (.metadata.name | test ("^virt-nbde-fleet")) |
+           select (.kind == "Job") | .spec |
+           ([.podFailurePolicy.rules[].onExitCodes?.containerName | strings] -
+            [.template.spec | .initContainers[], .containers[] | .name] == [])
+           and ([.template.spec | (.initContainers[], .containers[]) |
+                  (.volumeMounts[], (.volumeDevices // [])[]) | .name] -
+                [.template.spec.volumes[].name] == [])] | all' objects.json)" \
+  'containers and volumes that are named'
+assert_equal \
+  "$(jq -r '.[] | select (.metadata.name == "guests") | .data["guests.list"]' \
+       objects.json | grep -c '^[^#]')" \
+  "$(jq '.[] | select (.kind == "Job" and .metadata.name == "virt-nbde-fleet") |
+          .spec.completions' objects.json)" \
+  'completions'
+
 # The container "keys", with what kubelet puts in the place of variables.
 
 start_tang one
@@ -186,6 +203,17 @@ keys_container 0 fleet-0-b
 assert_status 0
 cryptsetup open --test-passphrase --key-file keys/fleet-0-b/web1/0 one.luks ||
   fail 'a key was taken for written that is not there'
+
+# The container of report.yaml, which may only read.
+mapfile -t words < <(
+  jq -r '.[] | select (.metadata.name == "report") |
+           .spec.template.spec.containers[0].args[]' objects.json)
+run_command podman run --rm --read-only --read-only-tmpfs=false \
+  --cap-drop=ALL --security-opt no-new-privileges --user 107:107 \
+  --network=none -v "$PWD/state:/var/lib/fleet:ro" virt-nbde-fleet "${words[@]}"
+assert_status 0
+assert_stdout_has new1
+assert_stdout_has '</html>'
 
 # The container "give", and the commands of the README.
 
