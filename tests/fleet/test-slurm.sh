@@ -32,7 +32,7 @@ cp one.luks refused.luks
 edit_jwe refused.luks '.clevis.tang.adv.keys = []'
 # So slow that tasks would all run at the same time, if they could.
 # shellcheck disable=SC2154
-replace_server one start_server "sleep 0.5; exec $(tangd_command "$TANG_DIR_one")"
+replace_server one start_server "sleep 1; exec $(tangd_command "$TANG_DIR_one")"
 guests_of web 3 one.luks guests.list
 guests_of away 1 away.luks guests.list
 guests_of refused 1 refused.luks guests.list
