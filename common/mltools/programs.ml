@@ -31,8 +31,10 @@ let words folder name =
      close_in_noerr channel;
      String.split_on_char '\000' (Buffer.contents buffer)
 
-(* End a process if it has the mark, and return its arguments. *)
-let finish_one { variable; value } name =
+(* Call a function with the folder of a process and its number if it has the
+ * mark.
+ *)
+let if_marked { variable; value } f name =
   match int_of_string_opt name with
   | None -> None
   | Some pid ->
@@ -42,12 +44,21 @@ let finish_one { variable; value } name =
      | exception Unix.Unix_error _ -> None
      | folder ->
         Fun.protect ~finally:(fun () -> Unix.close folder) (fun () ->
-          if List.mem (variable ^ "=" ^ value) (words folder "environ") then (
-            let arguments = words folder "cmdline" in
-            kill folder pid;
-            Some arguments
-          )
+          if List.mem (variable ^ "=" ^ value) (words folder "environ") then
+            Some (f folder pid)
           else None)
+
+let all_marked mark f =
+  List.filter_map (if_marked mark f) (Array.to_list (Sys.readdir "/proc"))
+
+(* Returns the arguments that it had, if it was ended. *)
+let finish_one ~spare folder pid =
+  let arguments = words folder "cmdline" in
+  if spare arguments then None
+  else (
+    kill folder pid;
+    Some arguments
+  )
 
 (* One that was ended may have started another one just before, and has an
  * environment until the kernel has done with it.
@@ -55,11 +66,10 @@ let finish_one { variable; value } name =
 let most_rounds = 200
 let between_rounds = 0.05
 
-let finish mark =
+let finish ?(spare = fun _ -> false) mark =
   let rec rounds n arguments =
     let found =
-      List.filter_map (finish_one mark)
-        (Array.to_list (Sys.readdir "/proc")) in
+      List.filter_map Fun.id (all_marked mark (finish_one ~spare)) in
     let arguments = List.concat (arguments :: found) in
     if found = [] || n = 0 then arguments
     else (
@@ -67,3 +77,11 @@ let finish mark =
       rounds (n - 1) arguments
     ) in
   List.sort_uniq compare (rounds most_rounds [])
+
+let rec wait mark ~seconds =
+  if all_marked mark (fun _ _ -> ()) = [] then true
+  else if seconds <= 0. then false
+  else (
+    Unix.sleepf between_rounds;
+    wait mark ~seconds:(seconds -. between_rounds)
+  )

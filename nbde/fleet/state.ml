@@ -8,6 +8,7 @@ open Gettext
 
 type t = {
   folder : string;
+  id : string;
   lock : Unix.file_descr;
   journal : Journal.t;
 }
@@ -67,37 +68,49 @@ let read_file file =
        | text -> Some text
        | exception (Sys_error _ | End_of_file) -> None)
 
-let about = Json.Dict [
+(* Of the folder, wherever it is moved to. *)
+let new_id () =
+  let channel = open_in_bin "/dev/urandom" in
+  let bytes =
+    Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
+      really_input_string channel 16) in
+  Digest.to_hex bytes
+
+let about id = Json.Dict [
   "version", Json.Int 1L;
   "program", Json.String (Package.program ());
   "program_version", Json.String Package.version;
+  "id", Json.String id;
 ]
 
-let has_about folder =
+(* Nobody's pictures are to lie between keys.  Its ID, if it has been made. *)
+let check_kind folder =
   let file = folder / "fleet.json" in
   match Option.map Json.of_string (read_file file) with
   | Some about ->
-     if Json.member "version" about <> Json.Int 1L then
+     (match Json.member "version" about, Json.member "id" about with
+      | Int 1L, String id -> Some id
+      | _ ->
+         Failure.error
+           (f_"%s: it was made by another version of this program") folder)
+  | None ->
+     let other name = not (is_unfinished name || name = "lock") in
+     if List.exists other (names folder) then
        Failure.error
-         (f_"%s: it was made by another version of this program") folder;
-     true
-  | None -> false
+         (f_"%s: it is not empty, and no state folder of this program") folder;
+     None
   | exception Json.Invalid _ -> Failure.error (f_"%s: it is damaged") file
 
-(* Nobody's pictures are to lie between keys.  Another run may just be making the
- * folder: where there is anything else, fleet.json was there before.
+(* Several runs of single guests may begin at the same time: the first file that is
+ * there counts for all.
  *)
-let check_kind folder =
-  has_about folder
-  || (
-    let other name = not (is_unfinished name || name = "lock") in
-    let others = List.exists other (names folder) in
-    let known = has_about folder in
-    if others && not known then
-      Failure.error
-        (f_"%s: it is not empty, and no state folder of this program") folder;
-    known
-  )
+let make_id folder =
+  (try
+     New_file.write ~replace:false ~check:ignore (folder / "fleet.json")
+       (fun fd ->
+          Files.write_text fd (Json.to_string (about (new_id ())) ^ "\n"))
+   with Unix.Unix_error (EEXIST, _, _) -> ());
+  Option.get (check_kind folder)
 
 let take_lock use folder =
   let fd =
@@ -122,11 +135,42 @@ let open_folder use folder =
       Files.remove (folder / "servers")
     );
     (* First: a run that is killed here leaves nothing that is not known. *)
-    if not known then write (folder / "fleet.json") (Json.to_string about ^ "\n");
+    let id =
+      match known with
+      | Some id -> id
+      | None -> make_id folder in
     List.iter (fun name -> make_folder (folder / name)) ["guests"; "keys"];
     let journal = Journal.open_file (folder / "journal") in
     New_file.sync_folder folder;
-    { folder; lock; journal })
+    { folder; id; lock; journal })
+
+let mark_of_folder { id; _ } =
+  { Programs.variable = "VIRT_NBDE_FLEET_STATE"; value = id }
+
+let mark_of_guest { id; _ } name =
+  { Programs.variable = "VIRT_NBDE_FLEET_GUEST"; value = id ^ "/" ^ name }
+
+let with_marks t name f =
+  let set { Programs.variable; value } f =
+    Process.with_variable variable value f in
+  set (mark_of_folder t) (fun () -> set (mark_of_guest t name) f)
+
+(* Janitors of virt-nbde-unlock that are cleaning up get the time to do so; commands
+ * go at once.
+ *)
+let leftover_seconds = 3.
+
+let end_leftovers ?guest t =
+  let mark =
+    match guest with
+    | Some name -> mark_of_guest t name
+    | None -> mark_of_folder t in
+  let is_ours = function
+    | name :: _ -> name = Package.name
+    | [] -> false in
+  ignore (Programs.finish ~spare:is_ours mark);
+  if not (Programs.wait mark ~seconds:leftover_seconds) then
+    ignore (Programs.finish mark)
 
 let keys_folder { folder; _ } = folder / "keys"
 let servers_folder { folder; _ } = folder / "servers"

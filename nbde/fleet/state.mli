@@ -22,6 +22,15 @@ val lock_guest : t -> string -> unit
 (** Until this process ends.  Raises {!Failure.Error} if somebody else works on
     this guest. *)
 
+val with_marks : t -> string -> (unit -> 'a) -> 'a
+(** Call a function that starts a child for this guest: what it starts is known by
+    its environment. *)
+
+val end_leftovers : ?guest:string -> t -> unit
+(** End what a run that was killed has left behind on this host, of all guests or
+    of one.  The kernel has ended its children, but not what these have started: the
+    command of [run] would do its work beside the next one. *)
+
 val keys_folder : t -> string
 val servers_folder : t -> string
 

@@ -129,6 +129,23 @@ let () =
          (Sys.readdir (folder / "guests" / "web")))));
     is_true "servers" (not (Sys.file_exists (folder / "servers"))))
 
+(* What a killed run has left is ended, and known by the folder, or by the guest. *)
+let () =
+  with_state (fun folder ->
+    let start state name =
+      State.with_marks state name (fun () ->
+        Children.start "/bin/sleep" [| "sleep"; "100" |] ~stdout:Unix.stdout
+          ~stderr:Unix.stderr) in
+    let killed pid = Process.wait pid = Unix.WSIGNALED Sys.sigkill in
+    let runs pid = fst (Unix.waitpid [Unix.WNOHANG] pid) = 0 in
+    in_state folder (fun state ->
+      let one = start state "one" and two = start state "two" in
+      State.end_leftovers state ~guest:"one";
+      is_true "of one guest" (killed one);
+      is_true "not of the other" (runs two);
+      State.end_leftovers state;
+      is_true "of all" (killed two)))
+
 (* Locks, and folders of something else. *)
 let () =
   with_state (fun folder ->

@@ -84,7 +84,8 @@ let start t index action =
   let words = Command.words t.settings.command action guest in
   Messages.debug "%s: %s" guest.name (String.concat " " words);
   let child =
-    Child.start t.settings.command.program words ~limit:t.settings.timeout in
+    State.with_marks t.state guest.name (fun () ->
+      Child.start t.settings.command.program words ~limit:t.settings.timeout) in
   t.jobs <- { index; action; tries; child; heard = false } :: t.jobs
 
 (* What a record is about. *)
@@ -220,6 +221,7 @@ let protected t ~ending f =
     Printexc.raise_with_backtrace e trace
 
 let all (settings : settings) state =
+  State.end_leftovers state;
   let total = Array.length settings.guests in
   let tried = State.repair state settings.action in
   let listed =
@@ -245,6 +247,7 @@ let all (settings : settings) state =
 let one (settings : settings) state index =
   let guest = settings.guests.(index) in
   State.lock_guest state guest.name;
+  State.end_leftovers state ~guest:guest.name;
   let tried = Hashtbl.create 1 in
   let show = Show.make settings.action ~first:index ~total:1 in
   let t = make settings state ~show ~tried ~listed:tried in

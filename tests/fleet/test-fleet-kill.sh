@@ -87,6 +87,26 @@ for state in st st-*; do
                        wc -l)" 'done'
 done
 
+# A command of a run that was killed is not done beside the one of the next run, nor
+# does it go on by itself.
+cat > slowly <<'END'
+#!/bin/bash
+echo "begin $1" >> commands
+sleep 1
+echo "end $1" >> commands
+END
+chmod +x slowly
+: > commands
+head -n 4 list > short-list
+fleet_start run short-list "${ask[@]}" --state st -P 4 -- ./slowly '{name}'
+four_have_begun () { [ "$(grep -c begin commands)" -eq 4 ]; }
+wait_for 20 four_have_begun || fail 'no command begins'
+kill -KILL "$fleet_pid"
+fleet run short-list "${ask[@]}" --state st -P 4 -- ./slowly '{name}'
+assert_status 0
+ends=$(sort commands | grep end | uniq -c | awk '{ print $1 }' | xargs)
+assert_equal '1 1 1 1' "$ends" 'ends of commands'
+
 # The check of the journal can fail.
 tail -n 3 st/journal | head -n 1 > line
 cat line >> st/journal
