@@ -14,7 +14,7 @@ guests_of bare 4 bare.luks guests.list
 for round in {1..20}; do
   runs=()
   for index in {0..3}; do
-    "$VIRT_NBDE_FLEET" list guests.list --state "state-$round" --index $index \
+    "$VIRT_NBDE_FLEET" list guests.list --state "state-$round" --index "$index" \
       > "$index.out" 2>&1 &
     runs+=("$!")
   done

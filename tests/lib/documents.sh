@@ -56,8 +56,8 @@ all_executed ()
     !/^$/ && !inside { name = "" }' "$document")
   [ -z "$nameless" ] ||
     fail "$document: commands that no test can execute: $nameless"
-  for name in $(sed -n 's/^<!-- run \(.*\) -->$/\1/p' "$document"); do
+  while read -r name; do
     [[ $executed == *" $name "* ]] ||
       fail "$document: no test has executed the block $name"
-  done
+  done < <(sed -n 's/^<!-- run \(.*\) -->$/\1/p' "$document")
 }
