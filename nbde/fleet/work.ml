@@ -50,7 +50,7 @@ let show_before t index (guest : Guest.t) (s : Record.summary) =
   Show.guest t.show index {
     name = guest.name; verdict = s.verdict; before = true;
     detail =
-      Outcome.detail action s.document
+      Ending.detail action s.document
         ~errors:(strings (Json.member "errors" s.line));
     seconds = 0.; log = (fun () -> ""); json = fields;
   }
@@ -62,7 +62,7 @@ let show_record t index (record : Record.t) =
     | _ -> [] in
   Show.guest t.show index {
     name = record.guest.name; verdict = record.verdict; before = false;
-    detail = Outcome.detail record.action record.document ~errors:record.errors;
+    detail = Ending.detail record.action record.document ~errors:record.errors;
     seconds = record.seconds;
     log = log_of t record.guest.name record.action;
     json = fields;
@@ -90,7 +90,7 @@ let start t index action =
 
 (* What a record is about. *)
 let plain t index action =
-  { Outcome.guest = t.settings.guests.(index); action;
+  { Ending.guest = t.settings.guests.(index); action;
     asked = Command.asked t.settings.command action }
 
 let final t index record =
@@ -98,7 +98,7 @@ let final t index record =
 
 let note_end t job (ended : Child.ended) =
   let record =
-    Outcome.record (plain t job.index job.action) ~tries:job.tries ended in
+    Ending.record (plain t job.index job.action) ~tries:job.tries ended in
   State.save t.state record ~log:ended.heard.log;
   if job.action <> t.settings.action then
     t.schedule <-
@@ -116,7 +116,7 @@ let note_end t job (ended : Child.ended) =
 let give_up t index url =
   let guest = t.settings.guests.(index) in
   let record =
-    Outcome.given_up (plain t index t.settings.action)
+    Ending.given_up (plain t index t.settings.action)
       ~tries:(tries_of t.tried guest.name) url in
   State.save t.state record ~log:"";
   final t index record

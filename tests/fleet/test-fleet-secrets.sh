@@ -29,8 +29,7 @@ exec 7< list
 fleet_start keys list "${ask[@]}" --state st
 wait "$fleet_pid" || fail 'keys'
 fleet_start run list "${ask[@]}" --state st -P 4 -- ./command '{name}' '{keys}'
-parent=$(pgrep -P "$fleet_pid" || echo "$fleet_pid")
-[ "$(cat "/proc/$fleet_pid/comm")" = env ] || parent=$fleet_pid
+parent=$fleet_pid
 all_have_started () { [ "$(find . -name 'started.*' | wc -l)" -eq 4 ]; }
 wait_for 20 all_have_started || fail 'the commands do not start'
 

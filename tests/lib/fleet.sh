@@ -28,8 +28,10 @@ fleet_start ()
 {
   mark_run
   last_command="$VIRT_NBDE_FLEET $*"
-  env "${marked[@]}" "$VIRT_NBDE_FLEET" "$@" > "$out" 2> "$err" </dev/null &
+  setsid env --default-signal=INT,QUIT "${marked[@]}" \
+    "$VIRT_NBDE_FLEET" "$@" > "$out" 2> "$err" </dev/null &
   fleet_pid=$!
+  groups+=("$fleet_pid")
 }
 
 # A disk that is a LUKS device bound to a server, which must be started:
