@@ -83,8 +83,7 @@ let about id = Json.Dict [
   "id", Json.String id;
 ]
 
-(* Nobody's pictures are to lie between keys.  Its ID, if it has been made. *)
-let check_kind folder =
+let id_of folder =
   let file = folder / "fleet.json" in
   match Option.map Json.of_string (read_file file) with
   | Some about ->
@@ -93,13 +92,24 @@ let check_kind folder =
       | _ ->
          Failure.error
            (f_"%s: it was made by another version of this program") folder)
+  | None -> None
+  | exception Json.Invalid _ -> Failure.error (f_"%s: it is damaged") file
+
+(* Nobody's pictures are to lie between keys.  Another run may just be making the
+ * folder: where there is anything else, fleet.json was there before, so it is
+ * looked for once more.
+ *)
+let check_kind folder =
+  match id_of folder with
+  | Some id -> Some id
   | None ->
      let other name = not (is_unfinished name || name = "lock") in
-     if List.exists other (names folder) then
-       Failure.error
-         (f_"%s: it is not empty, and no state folder of this program") folder;
-     None
-  | exception Json.Invalid _ -> Failure.error (f_"%s: it is damaged") file
+     let others = List.exists other (names folder) in
+     match id_of folder with
+     | None when others ->
+        Failure.error
+          (f_"%s: it is not empty, and no state folder of this program") folder
+     | found -> found
 
 (* Several runs of single guests may begin at the same time: the first file that is
  * there counts for all.
