@@ -24,6 +24,9 @@ val check_options : settings -> string list -> unit
 val words : settings -> Guest.action -> Guest.t -> string list
 (** The arguments, its name first. *)
 
+val keys_file : settings -> Guest.t -> string
+(** The file or folder that [keys] makes. *)
+
 val asked : settings -> Guest.action -> Json.t
 (** See {!Record.t}. *)
 

@@ -4,10 +4,19 @@
  * What earlier runs have left for this one.
  *)
 
+(* Somebody may have taken the keys away. *)
+let still_holds command action guest (s : Record.summary) =
+  action <> Guest.Keys || s.verdict <> Verdict.Done
+  || Sys.file_exists (Command.keys_file command guest)
+
 let record command state action (guest : Guest.t) =
   let asked = Command.asked command action in
-  Option.bind (State.record state guest.name action)
-    (Record.read ~same:(Some (guest, asked)))
+  let same =
+    Option.bind (State.record state guest.name action)
+      (Record.read ~same:(Some (guest, asked))) in
+  match same with
+  | Some summary when still_holds command action guest summary -> same
+  | Some _ | None -> None
 
 (* A disk that was changed since may have another header.  All that depends on it
  * is when the guest is started, so seconds are exact enough.

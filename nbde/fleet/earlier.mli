@@ -7,7 +7,8 @@
 val record :
   Command.settings -> State.t -> Guest.action -> Guest.t ->
   Record.summary option
-(** Of a guest, if it is about the same disks and the same was asked for. *)
+(** Of a guest, if it is about the same disks, the same was asked for, and what was
+    done is still there. *)
 
 val needs :
   Command.settings -> State.t -> Guest.action -> Guest.t -> Needs.t option

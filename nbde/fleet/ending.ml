@@ -70,6 +70,37 @@ let first_error = function
   | error :: _ -> error
   | [] -> ""
 
+let elements = function
+  | Json.List elements -> elements
+  | _ -> []
+
+let message json =
+  match Json.member "line" json, Json.member "message" json with
+  | String text, _ | Null, String text -> [Escape.text text]
+  | _ -> []
+
+(* Why the pins of a tree do not answer, as a preflight has found it. *)
+let rec complaints pin =
+  let preflight = Json.member "preflight" pin in
+  let own =
+    match Json.member "key" preflight, Json.member "url" pin with
+    | String "gone", String url ->
+       [sprintf (f_"%s does not have the key any more") (Escape.text url)]
+    | _ -> message (Json.member "error" preflight) in
+  own @ message (Json.member "error" pin)
+  @ List.concat_map complaints (elements (Json.member "children" pin))
+
+let complaints_of document =
+  let of_token token =
+    message (Json.member "error" token)
+    @ complaints (Json.member "pin" token) in
+  let of_device device =
+    if Json.member "preflight" device = String "does-not-open" then
+      List.concat_map of_token
+        (elements (Json.member "tokens" (Json.member "luks" device)))
+    else [] in
+  List.concat_map of_device (elements (Json.member "devices" document))
+
 (* For people: what is wrong, or which servers a guest has. *)
 let detail action ~errors document =
   match errors, action with
@@ -77,4 +108,5 @@ let detail action ~errors document =
   | [], Guest.List ->
      String.concat ", "
        (List.map Escape.text (Needs.servers (Needs.of_document document)))
-  | [], (Preflight | Keys | Run) -> ""
+  | [], Preflight -> first_error (complaints_of document)
+  | [], (Keys | Run) -> ""

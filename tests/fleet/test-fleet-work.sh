@@ -50,6 +50,13 @@ jq -se --arg url "$TANG_URL_one" '
   st/journal > /dev/null || fail 'the journal'
 assert_journal_whole st
 
+# Keys that somebody has taken away are written again, and only those.
+rm -r st/keys/a-1
+fleet keys list "${ask[@]}" --state st
+assert_status 0
+assert_same_file one.key st/keys/a-1/0
+assert_journal_whole st
+
 # Keys are in keys/ and nowhere else, and nobody else may look.
 no_key_in ()
 {
