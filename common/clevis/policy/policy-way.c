@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/gettext-compat.h"
@@ -19,6 +20,19 @@ static const char *
 or_any (const char *text)
 {
   return text ? text : "*";
+}
+
+/* Who the user is to a proxy is in no name of a file, not even as a digest. */
+static void
+tell_proxy (FILE *out, const char *proxy)
+{
+  const char *authority = proxy ? strstr (proxy, "://") : NULL;
+  const char *user = authority ? strrchr (authority, '@') : NULL;
+
+  if (user)
+    fprintf (out, "proxy %.*s://%s\n", (int) (authority - proxy), proxy, user);
+  else
+    fprintf (out, "proxy %s\n", or_any (proxy));
 }
 
 static void
@@ -64,7 +78,7 @@ policy_way (const struct policy *policy, const struct policy_target *target,
   fprintf (out, "times %ld %ld %ld %d\n", s->timeout, s->connect_timeout,
            s->deadline, s->retries);
   fprintf (out, "trusted %d\n", trusted);
-  fprintf (out, "proxy %s\n", or_any (policy_proxy (policy, target)));
+  tell_proxy (out, policy_proxy (policy, target));
   for (i = 0; i < policy->nr_patterns; ++i)
     tell_pattern (out, &policy->patterns[i]);
   for (i = 0; i < policy->nr_resolves; ++i)

@@ -48,6 +48,7 @@ struct last_reply {
   struct clevis_error error;
   long status;
   char *content_type, *address;
+  double seconds;
 };
 
 /* A device that asks. */
@@ -364,6 +365,7 @@ keep_last (struct last_reply *last, const struct http_reply *reply)
   last->error = empty;
   clevis_error_copy (&last->error, &reply->error);
   last->status = reply->status;
+  last->seconds = reply->seconds;
   last->content_type = strdup (reply->content_type);
   last->address = reply->address ? strdup (reply->address) : NULL;
 }
@@ -535,7 +537,7 @@ finish_with_last (struct queued *queued)
   const struct http_reply reply = {
     .error = last->error, .status = last->status, .body = "",
     .content_type = last->content_type ? last->content_type : "",
-    .address = last->address, .temporary = true,
+    .address = last->address, .temporary = true, .seconds = last->seconds,
   };
 
   if (queued->share)
@@ -561,6 +563,7 @@ expire (struct queued *queued, double seconds)
       clock_now () - queued->sent >= seconds / 2) {
     const struct http_reply reply = {
       .error = err, .address = http_address (queued->transfer),
+      .seconds = clock_now () - queued->sent,
     };
 
     share_learn (queued->share, &reply, true);

@@ -179,9 +179,13 @@ share_folder_open (const char *path, struct clevis_error *err)
 
   if (plain == NULL)
     return clevis_error_errno (err, errno, OPTION "%s", path);
-  /* With a slash behind it a link would be followed. */
-  for (len = strlen (plain); len > 1 && plain[len - 1] == '/'; --len)
+  /* With a slash behind it, or a dot behind that, a link would be followed. */
+  for (len = strlen (plain); len > 1; --len) {
+    if (plain[len - 1] != '/' &&
+        (plain[len - 1] != '.' || plain[len - 2] != '/'))
+      break;
     plain[len - 1] = '\0';
+  }
   fd = enter (AT_FDCWD, plain, plain, err);
   if (fd == -1)
     return -1;

@@ -16,7 +16,7 @@
 #include "tang/share-words.h"
 
 #define REPLY "virt-nbde-unlock reply 1"
-#define MARK "virt-nbde-unlock unreachable 1"
+#define MARK "virt-nbde-unlock unreachable 2"
 
 /* Seconds that a request may have taken: the largest timeout of the tool. */
 #define MOST_SECONDS 86400
@@ -72,8 +72,8 @@ share_write_mark (const struct share_mark *mark, size_t *len)
   if (!is_line (mark->host) || !is_line (mark->address) ||
       !is_line (mark->why))
     return NULL;
-  n = asprintf (&text, MARK "\n%s\n%ld\n%s\n%s\n", mark->host, mark->pid,
-                or_empty (mark->address), mark->why);
+  n = asprintf (&text, MARK "\n%s\n%ld\n%ld\n%s\n%s\n", mark->host, mark->pid,
+                mark->seconds, or_empty (mark->address), mark->why);
   if (n == -1)
     return NULL;
   *len = n;
@@ -194,6 +194,7 @@ share_read_mark (char *text, size_t len, struct share_mark *mark)
 
   return next_is (&rest, MARK) && next_text (&rest, &mark->host) &&
     next_number (&rest, 1UL << 30, &mark->pid) &&
+    next_number (&rest, MOST_SECONDS, &mark->seconds) &&
     next_text (&rest, &mark->address) && next_text (&rest, &mark->why) &&
     mark->host && mark->why && rest.len == 0;
 }

@@ -37,6 +37,7 @@ struct share_mark {
   long pid;
   const char *address;     /* that was tried last; or NULL */
   const char *why;
+  long seconds;            /* for which it is believed */
 };
 
 /* As above. */

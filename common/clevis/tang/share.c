@@ -52,6 +52,16 @@
  */
 #define EAGER 16
 
+/* Seconds by which a try may be longer than its timeout.  One that is even longer
+ * says nothing of its server: this process was stopped, or starved.
+ */
+#define STALLED 2
+
+/* The part of the deadline for which a request waits for what another run finds out.
+ * If that run was stopped, it keeps what it has.
+ */
+#define PATIENCE (2 / 3.0)
+
 /* Digits of a digest in a name: 128 bits. */
 #define DIGITS 32
 
@@ -86,6 +96,8 @@ struct share {
   const struct policy *policy;
   int folder;
   char host[64];                /* of this process: in marks, and in ways */
+  char boot[40];                /* what tells hosts of one name apart */
+  size_t nr_kept;               /* replies */
   struct origin *origins;
   size_t places, most_places;   /* open, and allowed */
   struct way *ways;
@@ -104,6 +116,9 @@ struct share_request {
   bool keeps_body;              /* of a reply, for others */
   int turn;                     /* or -1 */
   enum share_says waits;        /* SHARE_WAIT_*, or SHARE_SEND */
+  double since;                 /* of the clock: when it began to wait for others */
+  double sent;                  /* the same: when it was last told to be sent */
+  bool impatient;               /* it does not wait for others any more */
   double pause;
   char *text;                   /* of a reply that was read */
 };
@@ -134,6 +149,19 @@ most_places (void)
   return files.rlim_cur < part ? 1 : files.rlim_cur / part;
 }
 
+/* Of the system, since it was started; empty if it does not tell. */
+static void
+read_boot (char *boot, size_t size)
+{
+  FILE *file = fopen ("/proc/sys/kernel/random/boot_id", "re");
+
+  if (file == NULL || fgets (boot, size, file) == NULL)
+    boot[0] = '\0';
+  boot[strcspn (boot, "\n")] = '\0';
+  if (file)
+    fclose (file);
+}
+
 struct share *
 share_new (const struct policy *policy, struct clevis_error *err)
 {
@@ -154,6 +182,7 @@ share_new (const struct policy *policy, struct clevis_error *err)
       share->host[0] == '\0')
     strcpy (share->host, "?");
   share->host[sizeof share->host - 1] = '\0';
+  read_boot (share->boot, sizeof share->boot);
   share->seed = (unsigned) (uint64_t) (clock_now () * 1e6) ^
     (unsigned) getpid () << 16;
   return share;
@@ -209,8 +238,19 @@ find_origin (struct share *share, const struct url *url,
   return origin;
 }
 
+/* Zero where it is not known. */
+static unsigned long long
+namespace_of (const char *kind)
+{
+  char path[64];
+  struct stat st;
+
+  snprintf (path, sizeof path, "/proc/self/ns/%s", kind);
+  return stat (path, &st) == 0 ? st.st_ino : 0;
+}
+
 /* Where this process asks from: other hosts, and other networks of this one,
- * may reach what it does not.
+ * may reach what it does not, and with other files it knows other names.
  */
 static char *
 way_text (const struct share *share, const struct http_request *request,
@@ -219,16 +259,13 @@ way_text (const struct share *share, const struct http_request *request,
   const struct policy_target target = policy_target_of (request->base);
   CLEANUP_FREE char *settings = policy_way (share->policy, &target,
                                             request->trusted, err);
-  struct stat net = { .st_ino = 0 };
   char *text;
 
   if (settings == NULL)
     return NULL;
-  if (stat ("/proc/self/ns/net", &net) == -1)
-    net.st_ino = 0;
-  if (asprintf (&text, "%s\nfrom %s %llu\n%s", request->base->base,
-                share->host, (unsigned long long) net.st_ino,
-                settings) == -1) {
+  if (asprintf (&text, "%s\nfrom %s %s %llu %llu\n%s", request->base->base,
+                share->host, share->boot, namespace_of ("net"),
+                namespace_of ("mnt"), settings) == -1) {
     clevis_error_errno (err, ENOMEM, "--tang-share");
     return NULL;
   }
@@ -449,8 +486,8 @@ find_mark (const struct share_request *r, struct clevis_error *err)
   double age;
   long len = share_read (place_of (r), r->way->down, text, sizeof text, &age);
 
-  if (len == -1 || !is_fresh (age, SHARE_SECONDS_DOWN) ||
-      !share_read_mark (text, len, &mark))
+  if (len == -1 || !share_read_mark (text, len, &mark) ||
+      mark.seconds > SHARE_SECONDS_DOWN || !is_fresh (age, mark.seconds))
     return false;
   /* What this run has found out does not end its other requests. */
   if (mark.pid == getpid () && strcmp (mark.host, share->host) == 0)
@@ -461,7 +498,7 @@ find_mark (const struct share_request *r, struct clevis_error *err)
                     mark.pid, age > 0 ? age : 0, mark.why);
   clevis_error_hint (err, _("It is asked again %.0f seconds from now, or at "
                             "once if you remove %s/%s/%s"),
-                     SHARE_SECONDS_DOWN - age,
+                     mark.seconds - age,
                      policy_get_settings (share->policy)->share,
                      r->way->origin->digest.text, r->way->down);
   if (err->address == NULL && mark.address)
@@ -494,6 +531,19 @@ fail_to_lock (const struct share_request *r, struct clevis_error *err)
   return SHARE_FAILED;
 }
 
+/* Another run has what this one wants. */
+static enum share_says
+wait_for_others (struct share_request *r)
+{
+  const long deadline =
+    policy_get_settings (r->share->policy)->deadline;
+
+  if (r->waits == SHARE_WAIT_OTHERS &&
+      clock_now () - r->since > deadline / 1000.0 * PATIENCE)
+    r->impatient = true;
+  return r->impatient ? SHARE_SEND : SHARE_WAIT_OTHERS;
+}
+
 /* Is another request of this run about to find out the same? */
 static bool
 is_asked (const struct share_request *r)
@@ -519,7 +569,7 @@ ask_for_all (struct share_request *r, struct http_reply *reply,
     return SHARE_REPLY;
   switch (share_lock (place_of (r), r->lock.byte)) {
   case 0:
-    return SHARE_WAIT_OTHERS;
+    return wait_for_others (r);
   case -1:
     return fail_to_lock (r, err);
   }
@@ -541,7 +591,7 @@ be_first (struct share_request *r, struct clevis_error *err)
     return SHARE_SEND;
   switch (share_lock (place_of (r), way->first.byte)) {
   case 0:
-    return SHARE_WAIT_OTHERS;
+    return wait_for_others (r);
   case -1:
     return fail_to_lock (r, err);
   }
@@ -611,10 +661,14 @@ share_ask (struct share_request *r, struct http_reply *reply,
 
   if (r->waits != says)
     stop_waiting (r);
-  if (says == SHARE_SEND)
+  if (says == SHARE_SEND) {
     r->pause = 0;
-  if (says == SHARE_WAIT_OTHERS && r->waits != says)
+    r->sent = clock_now ();
+  }
+  if (says == SHARE_WAIT_OTHERS && r->waits != says) {
     r->share->nr_waiting++;
+    r->since = clock_now ();
+  }
   r->waits = says;
   if (says == SHARE_WAIT_OTHERS && !r->asks && r->way->first_of != r)
     leave_place (r);
@@ -676,7 +730,8 @@ learn_up (struct way *way)
   const double now = clock_now ();
 
   share_remove (&way->origin->place, way->down);
-  if (way->up_until < now + SHARE_SECONDS_UP / 2.0) {
+  /* Whoever had no answer is to see that others had one meanwhile. */
+  if (way->up_until < now + SHARE_SECONDS_UP - 1) {
     write_locked (way, way->up, "", 0);
     way->up_until = now + SHARE_SECONDS_UP;
   }
@@ -691,16 +746,38 @@ doubt (struct way *way)
   share_remove (&way->origin->place, way->up);
 }
 
+/* Does it say something of the server that it was not reached?  Not if this
+ * process was stopped, nor if another run was answered after this one had begun.
+ */
+static bool
+tells_of_server (const struct share_request *r)
+{
+  const struct policy_settings *settings =
+    policy_get_settings (r->share->policy);
+  const double seconds = clock_now () - r->sent;
+  char text[1];
+  double age;
+
+  if (seconds > settings->timeout / 1000.0 + STALLED)
+    return false;
+  return share_read (place_of (r), r->way->up, text, sizeof text, &age) == -1 ||
+    age < 0 || age > seconds;
+}
+
 static void
 learn_down (const struct share_request *r, const struct http_reply *reply)
 {
-  const struct share_mark mark = {
+  struct share_mark mark = {
     .host = r->share->host, .pid = getpid (), .address = reply->address,
-    .why = reply->error.message,
+    .why = reply->error.message, .seconds = SHARE_SECONDS_DOWN,
   };
   CLEANUP_FREE char *text = NULL;
   size_t len;
 
+  if (reply->seconds * SHARE_TIMES_DOWN < SHARE_SECONDS_DOWN)
+    mark.seconds = (long) (reply->seconds * SHARE_TIMES_DOWN);
+  if (mark.seconds < SHARE_SECONDS_DOWN_LEAST)
+    mark.seconds = SHARE_SECONDS_DOWN_LEAST;
   text = mark.why ? share_write_mark (&mark, &len) : NULL;
   if (text)
     write_locked (r->way, r->way->down, text, len);
@@ -716,9 +793,13 @@ keep_reply (struct share_request *r, const struct http_reply *reply)
 
   if (!r->keeps_body)
     kept.len = 0;
-  text = r->asks ? share_write_reply (&kept, &len) : NULL;
-  if (text)
+  if (r->asks && r->share->nr_kept < SHARE_REPLIES &&
+      kept.len <= SHARE_REPLY_BODY)
+    text = share_write_reply (&kept, &len);
+  if (text) {
     share_write (place_of (r), r->name, text, len);
+    r->share->nr_kept++;
+  }
   stop_asking (r);
 }
 
@@ -731,7 +812,8 @@ share_learn (struct share_request *r, const struct http_reply *reply,
   /* What is no reply of HTTP was one all the same. */
   if (reply->error.code == CLEVIS_OK || reply->error.code == CLEVIS_ERR_REPLY)
     learn_up (r->way);
-  else if (reply->error.code == CLEVIS_ERR_UNREACHABLE) {
+  else if (reply->error.code == CLEVIS_ERR_UNREACHABLE &&
+           tells_of_server (r)) {
     doubt (r->way);
     if (last)
       learn_down (r, reply);

@@ -32,11 +32,23 @@ struct share_request;
 /* How long others believe that a server cannot be reached, and that it can;
  * and use a reply that says whether a key is there, or any other reply.  In
  * seconds.
+ *
+ * That it cannot be reached is believed for so many times as long as it took to
+ * find that out, within limits: to be refused a connection costs nothing, and a
+ * server that is started anew does so for a moment.
  */
+#define SHARE_TIMES_DOWN 10
+#define SHARE_SECONDS_DOWN_LEAST 2
 #define SHARE_SECONDS_DOWN 60
 #define SHARE_SECONDS_UP 60
 #define SHARE_SECONDS_REPLY 60
 #define SHARE_SECONDS_FAULT 10
+
+/* Replies that a run keeps for others, and bytes of the body of one: a disk can name
+ * any number of servers, and any number of paths of one.
+ */
+#define SHARE_REPLIES 64
+#define SHARE_REPLY_BODY (16 * 1024)
 
 /* A file may be so many seconds younger than this host's clock has it: clocks of
  * hosts differ.  What is younger was written before a clock was set back, and
