@@ -190,6 +190,7 @@ let finish t =
        if t.before = 0 then ""
        else sprintf (f_" (%d in earlier runs)") t.before in
      Messages.info "%s"
-       (sprintf (f_"%d guests, %s: %s%s; %.1f s") t.total
-          (Guest.action_name t.action) (counts_text t) before
+       (sprintf (fn_ "%d guest, %s: %s%s; %.1f s" "%d guests, %s: %s%s; %.1f s"
+                   t.total)
+          t.total (Guest.action_name t.action) (counts_text t) before
           (Children.clock () -. t.started))
