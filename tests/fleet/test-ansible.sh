@@ -76,7 +76,10 @@ cp -r "$state/guests" ../before
 run_block playbook
 assert_status 0
 count_is changed 0
-diff -r "$state/guests" ../before >&2 || fail 'the second run has done something'
+for record in ../before/*/keys.json; do
+  cmp "$record" "$state/guests/${record#../before/}" ||
+    fail 'the second run has done something'
+done
 
 # A guest that fails for good is done again when that is asked for.
 cp ../one.luks ../refused.luks

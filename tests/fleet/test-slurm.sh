@@ -12,7 +12,8 @@
 . "$top_srcdir/tests/lib/documents.sh"
 . "$top_srcdir/tests/lib/slurm.sh"
 requires_tang
-requires jq munged python3 sbatch slurmctld slurmd
+requires jq munged python3 sbatch slurmctld slurmd mountpoint
+mountpoint -q /sys/fs/cgroup || skip "slurmd needs /sys/fs/cgroup"
 
 use_document slurm/README.md
 cp "$top_srcdir/docs/fleet/slurm/virt-nbde-fleet.sbatch" .
