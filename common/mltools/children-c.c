@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <caml/alloc.h>
@@ -26,6 +27,7 @@
 #include <caml/unixsupport.h>
 
 extern value nbde_children_watch (value unitv);
+extern value nbde_children_clock (value unitv);
 extern value nbde_children_start (value programv, value argvv, value outv,
                                   value errv);
 extern value nbde_children_kill (value pidv, value groupv, value signumv);
@@ -66,6 +68,17 @@ nbde_children_watch (value unitv)
   return Val_int (fd[0]);
 }
 
+/* Seconds, whatever somebody sets the clock to. */
+value
+nbde_children_clock (value unitv)
+{
+  struct timespec ts;
+
+  (void) unitv;
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return caml_copy_double (ts.tv_sec + ts.tv_nsec / 1e9);
+}
+
 /* Kernels before 5.9 do not have close_range; the limit of open files may be
  * a billion, so what is really open is not known there, but the descriptors of
  * this program are low.
@@ -92,10 +105,10 @@ become (const char *program, char **argv, int null, int out, int err,
   sigset_t none;
   int signum;
 
-  /* A group of its own: ^C at the terminal is for the parent, which decides
-   * what becomes of its children.
+  /* A session of its own: ^C at the terminal is for the parent, which decides what
+   * becomes of its children, and none of these can ask there.
    */
-  setpgid (0, 0);
+  setsid ();
   if (prctl (PR_SET_PDEATHSIG, SIGKILL) == -1)
     return errno;
   /* The parent may have ended before that. */

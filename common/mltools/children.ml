@@ -4,6 +4,7 @@
  * Child processes that end with their parent.
  *)
 
+external clock : unit -> float = "nbde_children_clock"
 external watch : unit -> Unix.file_descr = "nbde_children_watch"
 external start_child :
   string -> string array -> Unix.file_descr -> Unix.file_descr -> int

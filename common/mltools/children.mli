@@ -5,6 +5,9 @@
 (** Child processes that end with their parent, however that ends, and locks
     that the kernel frees when it does. *)
 
+val clock : unit -> float
+(** Seconds since some moment in the past, whatever the time of day is set to. *)
+
 val watch : unit -> Unix.file_descr
 (** A descriptor that can be read whenever a child has ended.  Call it once; it
     does not block. *)
@@ -13,7 +16,7 @@ val start :
   string -> string array -> stdout:Unix.file_descr -> stderr:Unix.file_descr ->
   int
 (** [start file argv ~stdout ~stderr]: its process ID.  The child reads nothing,
-    has no other descriptor of ours, is the leader of a process group and is
+    has no other descriptor of ours, is the leader of a session and is
     killed when the thread that has started it ends.  Raises
     [Unix.Unix_error], also if the file cannot be executed. *)
 

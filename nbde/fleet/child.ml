@@ -21,7 +21,8 @@ type ending =
 
 type t = {
   pid : int;
-  started : float;
+  started : float;              (* of the time of day *)
+  began : float;                (* of the clock *)
   limit : float option;
   heard : Heard.t;
   mutable streams : (Unix.file_descr * Heard.stream) list;
@@ -47,7 +48,7 @@ let start file words ~limit =
   with
   | pid ->
      List.iter Unix.set_nonblock [out; err];
-     { pid; started = Unix.gettimeofday (); limit; heard = Heard.make ();
+     { pid; started = Unix.gettimeofday (); began = Children.clock (); limit; heard = Heard.make ();
        streams = [out, Heard.Stdout; err, Heard.Stderr]; ending = Goes_on;
        late = false }
   | exception Unix.Unix_error (code, _, _) ->
@@ -79,12 +80,12 @@ let stop t =
   match t.ending with
   | Goes_on ->
      Children.kill t.pid Sys.sigterm;
-     t.ending <- Asked (Unix.gettimeofday ())
+     t.ending <- Asked (Children.clock ())
   | Asked _ | Killed -> ()
 
 let keep_time now t =
   match t.ending, t.limit with
-  | Goes_on, Some limit when now -. t.started > limit ->
+  | Goes_on, Some limit when now -. t.began > limit ->
      t.late <- true;
      stop t
   | Asked at, _ when now -. at > patience ->
@@ -93,7 +94,7 @@ let keep_time now t =
   | (Goes_on | Asked _ | Killed), _ -> ()
 
 let wait children ~seconds =
-  let now = Unix.gettimeofday () in
+  let now = Children.clock () in
   List.iter (keep_time now) children;
   let watched = Lazy.force watched in
   let fds = List.concat_map (fun t -> List.map fst t.streams) children in
@@ -120,6 +121,6 @@ let ended t =
   | 0, _ -> None
   | _, status ->
      hear_rest t;
-     let seconds = Unix.gettimeofday () -. t.started in
+     let seconds = Children.clock () -. t.began in
      Some { status; seconds; started = t.started; heard = Heard.result t.heard;
             late = t.late }

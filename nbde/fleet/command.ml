@@ -14,6 +14,7 @@ type settings = {
   passed : string list;
   uri : string option;
   keys_folder : string;
+  own_keys : bool;
   keys_format : string;
   command : string list;
 }
@@ -110,16 +111,17 @@ let domain_words uri = function
 
 let keys_file t (guest : Guest.t) = t.keys_folder / guest.name
 
-let action_words t action guest =
+let action_words t action ~replace guest =
   match action with
   | Guest.List -> ["--list"]
   | Preflight -> ["--preflight"]
   | Keys ->
-     ["--output-keys=" ^ keys_file t guest; "--force";
+     ["--output-keys=" ^ keys_file t guest;
       "--output-keys-format=" ^ t.keys_format]
+     @ (if replace then ["--force"] else [])
   | Run -> "--run" :: "--" :: command_for guest t.command
 
-let words t action (guest : Guest.t) =
+let words t action ~replace (guest : Guest.t) =
   let options =
     Passable.for_action ~preflight:(action = Guest.Preflight)
       (t.passed @ guest.options) in
@@ -128,13 +130,18 @@ let words t action (guest : Guest.t) =
   @ options
   @ disk_words guest
   @ domain_words t.uri guest.domain
-  @ action_words t action guest
+  @ action_words t action ~replace guest
 
 let asked t action =
   let text s = Json.String s in
   match action with
   | Guest.List | Preflight -> Json.Null
   | Keys ->
-     Json.Dict ["keys_folder", text (Files.absolute t.keys_folder);
+     (* The state folder may be moved, with its keys. *)
+     let folder =
+       if t.own_keys then Json.Null
+       else text (try Unix.realpath t.keys_folder
+                  with Unix.Unix_error _ -> Files.absolute t.keys_folder) in
+     Json.Dict ["keys_folder", folder;
                 "keys_format", text t.keys_format]
   | Run -> Json.Dict ["command", Json.List (List.map text t.command)]

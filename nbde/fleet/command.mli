@@ -10,6 +10,7 @@ type settings = {
   passed : string list;         (** options for all guests *)
   uri : string option;          (** of libvirt *)
   keys_folder : string;
+  own_keys : bool;              (** it is that of the state folder *)
   keys_format : string;
   command : string list;        (** of [run] *)
 }
@@ -21,8 +22,8 @@ val check_options : settings -> string list -> unit
 (** Let the program say whether it takes these options, with their values; raises
     {!Failure.Error} with its words. *)
 
-val words : settings -> Guest.action -> Guest.t -> string list
-(** The arguments, its name first. *)
+val words : settings -> Guest.action -> replace:bool -> Guest.t -> string list
+(** The arguments, its name first.  [replace]: keys may take the place of others. *)
 
 val keys_file : settings -> Guest.t -> string
 (** The file or folder that [keys] makes. *)

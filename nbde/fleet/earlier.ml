@@ -4,35 +4,53 @@
  * What earlier runs have left for this one.
  *)
 
-(* Somebody may have taken the keys away. *)
-let still_holds command action guest (s : Record.summary) =
-  action <> Guest.Keys || s.verdict <> Verdict.Done
-  || Sys.file_exists (Command.keys_file command guest)
-
-let record command state action (guest : Guest.t) =
-  let asked = Command.asked command action in
-  let same =
-    Option.bind (State.record state guest.name action)
-      (Record.read ~same:(Some (guest, asked))) in
-  match same with
-  | Some summary when still_holds command action guest summary -> same
-  | Some _ | None -> None
-
-(* A disk that was changed since may have another header.  All that depends on it
- * is when the guest is started, so seconds are exact enough.
+(* A disk that was changed since may have another header.  Seconds are exact
+ * enough.  Of a domain nothing is known.
  *)
 let is_fresh (guest : Guest.t) (summary : Record.summary) =
   let unchanged { Guest.path; _ } =
     match Unix.stat path with
     | { st_mtime; _ } -> Record.time st_mtime <= summary.started
     | exception Unix.Unix_error _ -> Guest.is_uri path in
-  guest.domain = None && List.for_all unchanged guest.disks
+  List.for_all unchanged guest.disks
+
+(* Somebody may have taken the keys away, or bound the guest anew.  What a command has
+ * done it may have done to the disk.
+ *)
+let still_holds command action guest (s : Record.summary) =
+  match s.verdict, action with
+  | Verdict.Done, Guest.Keys ->
+     is_fresh guest s && Sys.file_exists (Command.keys_file command guest)
+  | Unbound, _ -> is_fresh guest s
+  | _ -> true
+
+let same command state action (guest : Guest.t) =
+  let asked = Command.asked command action in
+  Option.bind (State.record state guest.name action)
+    (Record.read ~same:(Some (guest, asked)))
+
+let record command state action guest =
+  match same command state action guest with
+  | Some summary as found when still_holds command action guest summary ->
+     found
+  | Some _ | None -> None
+
+let may_replace (command : Command.settings) state guest =
+  command.own_keys
+  || (match same command state Guest.Keys guest with
+      | Some { verdict = Done; _ } -> true
+      | Some _ | None -> false)
+
+(* It may mean other servers by their names. *)
+let has_own_servers (guest : Guest.t) = guest.options <> []
 
 let needs command state action guest =
   match action with
+  | _ when has_own_servers guest -> Some Needs.none
   | Guest.List -> Some Needs.none
   | Preflight | Keys | Run ->
      match record command state Guest.List guest with
-     | Some s when s.document <> Json.Null && is_fresh guest s ->
+     | Some s when s.document <> Json.Null && guest.Guest.domain = None
+                   && is_fresh guest s ->
         Some (Needs.of_document s.document)
      | Some _ | None -> None

@@ -36,7 +36,9 @@ let judge action status document problem =
 
 let record { guest; action; asked } ~tries (ended : Child.ended) : Record.t =
   let { Heard.document; problem; errors; _ } = ended.heard in
-  let verdict = judge action ended.status document problem in
+  let verdict =
+    if ended.late then Verdict.Killed
+    else judge action ended.status document problem in
   let exit_status, signal =
     match ended.status with
     | WEXITED n -> Some n, None

@@ -29,6 +29,7 @@ let command_settings (c : Fleet_options.run) state : Command.settings =
            | Domains { uri } -> uri
            | List _ -> None);
     keys_folder = Option.value c.keys_folder ~default:(State.keys_folder state);
+    own_keys = c.keys_folder = None;
     keys_format = c.keys_format;
     command = c.command }
 
@@ -44,12 +45,10 @@ let check_options (command : Command.settings) guests =
   List.iter (Command.check_options command) of_guests
 
 (* Not five hundred times, by each child. *)
-let check_keys (command : Command.settings) guests =
+let check_keys use (command : Command.settings) guests =
   (* The format 'args' makes a folder beside its file. *)
   if command.keys_format = "args" then Guest_list.check_apart guests ".d";
-  try Unix.mkdir command.keys_folder 0o700 with
-  | Unix.Unix_error (EEXIST, _, _) -> ()
-  | Unix.Unix_error (code, _, _) -> Failure.of_code command.keys_folder code
+  State.prepare_keys use command.keys_folder
 
 let check_index (c : Fleet_options.run) guests =
   let n = Array.length guests in
@@ -58,10 +57,10 @@ let check_index (c : Fleet_options.run) guests =
       Failure.error (f_"option --index: there is no guest %d, the last one is \
                         %d") index (n - 1)) c.index
 
-let in_state (c : Fleet_options.run) guests state =
+let in_state (c : Fleet_options.run) use guests state =
   let command = command_settings c state in
   check_options command guests;
-  if c.action = Guest.Keys then check_keys command guests;
+  if c.action = Guest.Keys then check_keys use command guests;
   let work = {
     Work.action = c.action; guests; command;
     schedule = {
@@ -83,7 +82,7 @@ let work (c : Fleet_options.run) =
   let use = if c.index = None then State.Alone else State.Shared in
   let state = State.open_folder use c.state in
   Fun.protect ~finally:(fun () -> State.close state) (fun () ->
-    in_state c guests state)
+    in_state c use guests state)
 
 let report { Fleet_options.state; format; output } =
   let format =

@@ -16,6 +16,12 @@ type stream = Stdout | Stderr
  *)
 let largest_document = 4 * 1024 * 1024
 
+(* Values in it, and how deep they are in each other: a device has some hundreds, and
+ * pins are in eight others at most.
+ *)
+let most_values = 100_000
+let deepest = 64
+
 let largest_log = 1024 * 1024
 
 (* Enough to understand what happened; all of it is in the log. *)
@@ -92,11 +98,13 @@ type result = {
   log : string;
 }
 
-let error_head = Package.name ^ ": error: "
+(* The child speaks the language of this program. *)
+let error_head () = sprintf "%s: %s " Package.name (s_"error:")
 
 let error_of_line line =
-  if String.starts_with ~prefix:error_head line then
-    let n = String.length error_head in
+  let head = error_head () in
+  if String.starts_with ~prefix:head line then
+    let n = String.length head in
     let length = min longest_error (String.length line - n) in
     Some (Escape.text (String.sub line n length))
   else None
@@ -106,13 +114,44 @@ let errors (t : t) =
   |> List.filter_map error_of_line
   |> List.filteri (fun i _ -> i < most_errors)
 
+exception Too_much
+
+(* Before it is read, which takes much more memory than the text: each value but the
+ * first one in a list has a comma before it.
+ *)
+let check_text text =
+  let begins n = function
+    | ',' | '[' | '{' -> n + 1
+    | _ -> n in
+  if String.fold_left begins 0 text > 2 * most_values then raise Too_much
+
+let check_values document =
+  let left = ref most_values in
+  let rec look depth value =
+    decr left;
+    if !left < 0 || depth > deepest then raise Too_much;
+    match value with
+    | Json.List values -> List.iter (look (depth + 1)) values
+    | Dict fields -> List.iter (fun (_, value) -> look (depth + 1) value) fields
+    | Null | Bool _ | Int _ | Float _ | String _ -> () in
+  look 0 document
+
+let parse text =
+  match
+    check_text text;
+    let document = Json.of_string text in
+    check_values document;
+    document
+  with
+  | document -> Json document
+  | exception Json.Invalid { line; reason; _ } -> Wrong { line; reason }
+  | exception Too_much ->
+     Wrong { line = 1; reason = s_"it has more values than any guest" }
+
 (* Once: its text is not needed any more. *)
 let read (t : t) =
   if t.read = Unread then (
-    t.read <-
-      (match Json.of_string (Buffer.contents t.document) with
-       | document -> Json document
-       | exception Json.Invalid { line; reason; _ } -> Wrong { line; reason });
+    t.read <- parse (Buffer.contents t.document);
     Buffer.reset t.document
   );
   t.read

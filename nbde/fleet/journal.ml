@@ -101,14 +101,30 @@ let note ~action table line =
           { tries = max tries (Int64.to_int n); is_open = event = "begin" }
      | _ -> ()
 
-let read { fd; _ } ~action =
-  let table = Hashtbl.create 1024 in
+let iter { fd; _ } f =
   ignore (Unix.LargeFile.lseek fd 0L Unix.SEEK_SET);
   let channel = Unix.in_channel_of_descr (Unix.dup ~cloexec:true fd) in
   Fun.protect ~finally:(fun () -> close_in_noerr channel) (fun () ->
     let rec lines () =
       match input_line channel with
-      | line -> note ~action table line; lines ()
+      | line -> f line; lines ()
       | exception End_of_file -> () in
-    lines ());
+    lines ())
+
+let read t ~action =
+  let table = Hashtbl.create 1024 in
+  iter t (note ~action table);
   table
+
+let run_ended t ~action =
+  let ended = ref false in
+  iter t (fun line ->
+    match Json.of_string line with
+    | exception Json.Invalid _ -> ()
+    | json ->
+       if Json.member "action" json = String action then
+         match Json.member "event" json, Json.member "exit_status" json with
+         | String "run-begin", _ -> ended := false
+         | String "run-end", Int _ -> ended := true
+         | _ -> ());
+  !ended

@@ -24,4 +24,7 @@ type last = {
 val read : t -> action:string -> (string, last) Hashtbl.t
 (** By the name of the guest. *)
 
+val run_ended : t -> action:string -> bool
+(** Did the last run of this action come to its end? *)
+
 val close : t -> unit

@@ -37,7 +37,13 @@ let check_path ~column path =
   if Escape.utf8 path <> path then bad ~column (f_"the path is not UTF-8")
 
 (* The same disk, whatever the current folder of the next run is. *)
-let absolute path = if Guest.is_uri path then path else Files.absolute path
+(* In one spelling, so that a disk is known again; links are left as they are. *)
+let absolute path =
+  if Guest.is_uri path then path
+  else
+    let parts = String.split_on_char '/' (Files.absolute path) in
+    let says part = part <> "" && part <> "." in
+    "/" ^ String.concat "/" (List.filter says parts)
 
 let disk_of_json ~column ~format json =
   let text = function

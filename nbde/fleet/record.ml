@@ -62,10 +62,13 @@ type summary = {
   line : Json.t;
 }
 
+(* As it is written: bytes that are not UTF-8 are escaped then. *)
 let is_same record (guest, asked) =
-  Json.member "disks" record = Guest.json_of_disks guest
-  && Json.member "domain" record = optional text guest.Guest.domain
-  && Json.member "asked" record = asked
+  let same field value =
+    Json.to_string (Json.member field record) = Json.to_string value in
+  same "disks" (Guest.json_of_disks guest)
+  && same "domain" (optional text guest.Guest.domain)
+  && same "asked" asked
 
 let without_document = function
   | Json.Dict fields -> Json.Dict (List.remove_assoc "document" fields)

@@ -77,6 +77,14 @@ let is_down ~now = function
   | Some (Down { until; _ }) -> until > now
   | Some (Canary _ | Up) | None -> false
 
+(* A canary of several servers may be waiting for another one of them. *)
+let is_slow t ~now n =
+  match Guests.find_opt n t.running with
+  | Some { since; guest; _ } ->
+     now -. since >= canary_patience
+     && List.compare_length_with (servers_of guest) 1 > 0
+  | None -> false
+
 type readiness =
   | Ready
   | Lost of string
@@ -104,7 +112,7 @@ let readiness t ~now guest =
      | None ->
         let tried url =
           match state url with
-          | Some (Canary _) -> true
+          | Some (Canary { guest; _ }) -> not (is_slow t ~now guest)
           | Some (Up | Down _) | None -> false in
         if List.exists tried (servers_of guest) then Held else Ready
 
@@ -117,6 +125,8 @@ let send t ~now n guest =
       match Servers.find_opt url servers with
       | None -> Some 0
       | Some (Down { failures; until; _ }) when until <= now -> Some failures
+      | Some (Canary { guest; failures }) when is_slow t ~now guest ->
+         Some failures
       | Some (Down _ | Up | Canary _) -> None in
     match failures with
     | Some failures ->

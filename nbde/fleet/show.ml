@@ -49,7 +49,7 @@ let make action ~first ~total =
     not quiet && not verbose && machine_readable = None
     && Unix.isatty Unix.stderr && Sys.getenv_opt "TERM" <> Some "dumb" in
   let t = {
-    action; first; total; started = Unix.gettimeofday (); json = machine_readable;
+    action; first; total; started = Children.clock (); json = machine_readable;
     bar; quiet; early = Hashtbl.create 64; next = 0;
     counts = Hashtbl.create 8; ended = 0; before = 0; drawn = 0.;
     visible = false;
@@ -85,7 +85,7 @@ let time_left t now =
 let between = 0.2
 
 let tick t ~running =
-  let now = Unix.gettimeofday () in
+  let now = Children.clock () in
   if t.bar && now -. t.drawn >= between then (
     t.drawn <- now;
     let position = Int64.of_int (t.before + t.ended) in
@@ -171,7 +171,7 @@ let summary_fields t =
    "action", Json.String (Guest.action_name t.action);
    "guests", number t.total; "before", number t.before;
    "verdicts", Json.Dict counts;
-   "seconds", Json.Float (Unix.gettimeofday () -. t.started)]
+   "seconds", Json.Float (Children.clock () -. t.started)]
 
 (* Those that were never ended have no line. *)
 let print_early t =
@@ -190,6 +190,7 @@ let finish t =
        if t.before = 0 then ""
        else sprintf (f_" (%d in earlier runs)") t.before in
      Messages.info "%s"
-       (sprintf (f_"%d guests, %s: %s%s; %.1f s") t.total
-          (Guest.action_name t.action) (counts_text t) before
-          (Unix.gettimeofday () -. t.started))
+       (sprintf (fn_ "%d guest, %s: %s%s; %.1f s" "%d guests, %s: %s%s; %.1f s"
+                   t.total)
+          t.total (Guest.action_name t.action) (counts_text t) before
+          (Children.clock () -. t.started))

@@ -41,7 +41,9 @@ let write file content =
   New_file.write ~replace:true ~check:ignore file (fun fd ->
     Files.write_text fd content)
 
-let is_unfinished name = String.starts_with ~prefix:"." name
+(* As New_file names them, here and in children. *)
+let is_unfinished name =
+  String.starts_with ~prefix:("." ^ Package.name ^ "-") name
 
 let names folder =
   try Array.to_list (Sys.readdir folder) with Sys_error _ -> []
@@ -133,14 +135,51 @@ let take_lock use folder =
   );
   fd
 
+(* Whoever else could write there would say what is removed, what is written over,
+ * and what counts as done.
+ *)
+let check_owner name { Unix.st_uid; st_perm; _ } =
+  if st_uid <> Unix.geteuid () && st_uid <> 0 then
+    Failure.error (f_"%s: it belongs to another user") name;
+  if st_perm land 0o022 <> 0 then
+    Failure.error (f_"%s: others may write to it") name
+      ~hint:(s_"Name another folder, or take that right away: chmod go-w.")
+
+let check_folder folder =
+  let stat = Unix.stat folder in
+  if stat.st_kind <> S_DIR then Failure.error (f_"%s: is not a folder") folder;
+  check_owner folder stat
+
+let check_own kind name =
+  match Unix.lstat name with
+  | stat ->
+     if stat.st_kind <> kind then
+       Failure.error (f_"%s: is not what this program has made there") name;
+     check_owner name stat
+  | exception Unix.Unix_error (ENOENT, _, _) -> ()
+
+let check_private folder =
+  check_folder folder;
+  List.iter (fun name -> check_own S_DIR (folder / name))
+    ["guests"; "keys"; "servers"];
+  List.iter (fun name -> check_own S_REG (folder / name))
+    ["fleet.json"; "journal"; "lock"]
+
+let prepare_keys use folder =
+  guarded folder (fun () ->
+    make_folder folder;
+    check_folder folder;
+    if use = Alone then remove_unfinished folder)
+
 let open_folder use folder =
   let folder = Files.absolute folder in
   guarded folder (fun () ->
     make_folder folder;
+    check_private folder;
     let known = check_kind folder in
     let lock = take_lock use folder in
     if use = Alone then (
-      remove_all_unfinished folder;
+      if known <> None then remove_all_unfinished folder;
       (* What the last run knew of servers is old. *)
       Files.remove (folder / "servers")
     );
@@ -239,14 +278,19 @@ let end_fields ~guest ~action ~tries ~verdict ~exit_status document = [
 let is_tried (record : Record.t) =
   record.exit_status <> None || record.signal <> None
 
+(* That a guest is done does not depend on what it has said. *)
+let save_log file log =
+  try if log <> "" then write file log else Files.remove file
+  with Unix.Unix_error (code, _, _) ->
+    Messages.warning "%s: %s" file (Unix.error_message code)
+
 let save t (record : Record.t) ~log =
   let name = record.guest.name and action = record.action in
   guarded t.folder (fun () ->
     make_folder (guest_folder t name);
-    let log_file = file t name action ".log" in
-    if log <> "" then write log_file log else Files.remove log_file;
     write (file t name action ".json")
       (Json.to_string ~indent:true (Record.to_json record) ^ "\n"));
+  save_log (file t name action ".log") log;
   note t ~event:(if is_tried record then "end" else "give-up")
     (end_fields ~guest:name ~action ~tries:record.tries ~verdict:record.verdict
        ~exit_status:(Option.fold ~none:Json.Null ~some:number
@@ -277,6 +321,10 @@ let repair t action =
     Hashtbl.iter (repair_guest t action tried)
       (Journal.read t.journal ~action:(Guest.action_name action));
     tried)
+
+let run_ended t action =
+  guarded t.folder (fun () ->
+    Journal.run_ended t.journal ~action:(Guest.action_name action))
 
 let close t =
   Journal.close t.journal;

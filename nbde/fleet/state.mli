@@ -57,4 +57,11 @@ val repair : t -> Guest.action -> (string, int) Hashtbl.t
 val log_text : t -> string -> Guest.action -> string
 (** What the child of a guest has said. *)
 
+val run_ended : t -> Guest.action -> bool
+(** Has the last run of this action come to its end? *)
+
+val prepare_keys : use -> string -> unit
+(** Make the folder for keys, if it is not there.  Raises {!Failure.Error} if others
+    may write to it.  What a run that was killed has left is removed. *)
+
 val close : t -> unit

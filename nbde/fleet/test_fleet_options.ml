@@ -61,7 +61,8 @@ let () =
 
 let settings = {
   Command.program = "/p"; servers = "/s"; passed = ["--deadline=5"];
-  uri = None; keys_folder = "/k"; keys_format = "dir";
+  uri = None; keys_folder = "/k"; own_keys = true;
+  keys_format = "dir";
   command = ["c"; "{name}"; "{disks}"; "{keys}"; "x={name}"];
 }
 
@@ -71,7 +72,8 @@ let guest = {
 }
 
 let () =
-  let words action = String.concat " " (Command.words settings action guest) in
+  let words ?(replace = true) action =
+    String.concat " " (Command.words settings action ~replace guest) in
   text "list"
     "virt-nbde-unlock -q --output-format=json --tang-share=/s --deadline=5 \
      --format=raw -a /1 --format -a /2 --list" (words Guest.List);
@@ -81,8 +83,11 @@ let () =
     (words Guest.Preflight);
   text "keys"
     "virt-nbde-unlock -q --output-format=json --tang-share=/s --deadline=5 \
-     --format=raw -a /1 --format -a /2 --output-keys=/k/web --force \
-     --output-keys-format=dir" (words Guest.Keys);
+     --format=raw -a /1 --format -a /2 --output-keys=/k/web \
+     --output-keys-format=dir --force" (words Guest.Keys);
+  is_true "other files stay"
+    (not (List.mem "--force"
+            (Command.words settings Guest.Keys ~replace:false guest)));
   text "run"
     "virt-nbde-unlock -q --output-format=json --tang-share=/s --deadline=5 \
      --format=raw -a /1 --format -a /2 --run -- c web /1 /2 {keys} x=web"

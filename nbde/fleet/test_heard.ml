@@ -88,4 +88,19 @@ let () =
   let words = (Gc.quick_stat ()).top_heap_words in
   is_true "memory" (words * 8 < 64 * 1024 * 1024)
 
+(* Small, and large when it was read or written. *)
+let () =
+  let refused name text =
+    let { Heard.document; problem; _ } = heard text in
+    is_true name (document = Json.Null && problem <> None) in
+  let many n = "{\n\"a\": [" ^ String.concat "," (List.init n (fun _ -> "{}"))
+               ^ "]\n}\n" in
+  let deep n = "{\n\"a\": " ^ String.make n '[' ^ String.make n ']' ^ "\n}\n" in
+  is_true "many" ((heard (many 50_000)).problem = None);
+  refused "too many" (many 300_000);
+  refused "a little too many" (many 150_000);
+  is_true "deep" ((heard (deep 40)).problem = None);
+  refused "too deep" (deep 100);
+  refused "much too deep" (deep 100_000)
+
 let () = finish ()

@@ -166,6 +166,16 @@ let () =
   next "one second" "wait 3" 2.;
   text "down" "a" (String.concat " " (Schedule.down !t))
 
+(* A canary of two servers waits for one of them: the other one gets a new one. *)
+let () =
+  begin_with [Some (needs [["a"]; ["hangs"]]); on "a"; on "a"; on "hangs"];
+  next "canary of both" "start 0" 0.;
+  next "it may be quick" "wait" 0.1;
+  next "a new one" "start 1" 0.6;
+  next "of the other one, too" "start 3" 0.6;
+  ended 0.7 1 Done (reached "a");
+  next "that is up" "start 2" 0.7
+
 (* A canary that was killed has found nothing out. *)
 let () =
   begin_with [on "a"; on "a"];

@@ -35,7 +35,7 @@ type t = {
   mutable jobs : job list;
 }
 
-let now = Unix.gettimeofday
+let now = Children.clock
 
 let log_of t name action () = State.log_text t.state name action
 
@@ -81,7 +81,8 @@ let start t index action =
   Hashtbl.replace table guest.name tries;
   State.begun t.state guest action ~tries;
   if Schedule.is_new_try t.schedule index then State.forget_down t.state;
-  let words = Command.words t.settings.command action guest in
+  let replace = Earlier.may_replace t.settings.command t.state guest in
+  let words = Command.words t.settings.command action ~replace guest in
   Messages.debug "%s: %s" guest.name (String.concat " " words);
   let child =
     State.with_marks t.state guest.name (fun () ->
@@ -96,18 +97,40 @@ let plain t index action =
 let final t index record =
   if record.Record.action = t.settings.action then show_record t index record
 
+let nothing_found = { Needs.reached = []; unreachable = [] }
+
+(* What a child has found of servers, for others. *)
+let needs_of t index document =
+  if Earlier.has_own_servers t.settings.guests.(index) then Needs.none
+  else Needs.of_document document
+
+let evidence_of t index document =
+  if Earlier.has_own_servers t.settings.guests.(index) then nothing_found
+  else Needs.evidence document
+
+(* One that did not end by itself has left what its command has started. *)
+let end_others t job (ended : Child.ended) =
+  match ended.status with
+  | WSIGNALED _ | WSTOPPED _ ->
+     State.end_leftovers t.state ~guest:t.settings.guests.(job.index).name
+  | WEXITED _ ->
+     if ended.late then
+       State.end_leftovers t.state ~guest:t.settings.guests.(job.index).name
+
 let note_end t job (ended : Child.ended) =
+  end_others t job ended;
   let record =
     Ending.record (plain t job.index job.action) ~tries:job.tries ended in
   State.save t.state record ~log:ended.heard.log;
   if job.action <> t.settings.action then
     t.schedule <-
-      Schedule.learned t.schedule job.index (Needs.of_document record.document)
+      Schedule.learned t.schedule job.index
+        (needs_of t job.index record.document)
   else (
     let schedule, is_last =
       (* A guest that took too long does not take that long again now. *)
       Schedule.ended t.schedule ~last:ended.late ~now:(now ()) job.index
-        record.verdict (Needs.evidence record.document) in
+        record.verdict (evidence_of t job.index record.document) in
     t.schedule <- schedule;
     if is_last then final t job.index record
   )
@@ -138,7 +161,8 @@ let hear t =
         job.heard <- true;
         t.schedule <-
           Schedule.heard t.schedule ~now:(now ()) job.index
-            (Needs.evidence document)) (Child.document job.child)) t.jobs
+            (evidence_of t job.index document))
+        (Child.document job.child)) t.jobs
 
 (* A signal may come before the wait begins, so that is never long. *)
 let longest_wait = 0.5
@@ -174,6 +198,8 @@ let rec go_on t =
 
 (* What they have not done is done by the next run. *)
 let end_children t =
+  let name job = t.settings.guests.(job.index).Guest.name in
+  let names = List.map name t.jobs in
   List.iter (fun job -> Child.stop job.child) t.jobs;
   let rec wait () =
     t.jobs <- List.filter (fun job -> Child.ended job.child = None) t.jobs;
@@ -181,7 +207,18 @@ let end_children t =
       Child.wait (List.map (fun job -> job.child) t.jobs) ~seconds:0.5;
       wait ()
     ) in
-  wait ()
+  if t.jobs <> [] then (
+    wait ();
+    List.iter (fun name -> State.end_leftovers t.state ~guest:name) names
+  )
+
+(* What servers and disks were like is asked anew, unless a run that was to ask did
+ * not come to its end.
+ *)
+let goes_on (settings : settings) state =
+  match settings.action with
+  | Guest.List | Preflight -> not (State.run_ended state settings.action)
+  | Keys | Run -> true
 
 let is_finished (settings : settings) (s : Record.summary) =
   not (Verdict.again ~retry_failed:settings.retry_failed s.verdict)
@@ -193,9 +230,10 @@ let make (settings : settings) state ~show ~tried ~listed = {
 
 (* Nothing of the documents of earlier runs is kept but what guests need. *)
 let sort_out t =
+  let goes_on = goes_on t.settings t.state in
   let todo index guest =
     match Earlier.record t.settings.command t.state t.settings.action guest with
-    | Some s when is_finished t.settings s ->
+    | Some s when goes_on && is_finished t.settings s ->
        show_before t index guest s;
        None
     | Some _ | None ->
@@ -253,7 +291,8 @@ let one (settings : settings) state index =
   let t = make settings state ~show ~tried ~listed:tried in
   let before = Earlier.record settings.command state settings.action guest in
   match before with
-  | Some ({ verdict = Done | Unbound; _ } as s) ->
+  | Some ({ verdict = Done | Unbound; _ } as s)
+       when List.mem settings.action [Guest.Keys; Run] ->
      show_before t 0 guest s;
      Verdict.status s.verdict
   | Some _ | None ->

@@ -50,7 +50,7 @@ check_folder (int fd, const char *path, struct clevis_error *err)
     return clevis_error_errno (err, errno, OPTION "%s", path);
   if (st.st_uid != geteuid () && st.st_uid != 0) {
     clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                      _(OPTION "%s: the folder belongs to another user"),
+                      _("--tang-share %s: the folder belongs to another user"),
                       path);
     clevis_error_hint (err, _("What is in it would be believed.  Name a "
                               "folder of your own, or one that is not "
@@ -60,7 +60,7 @@ check_folder (int fd, const char *path, struct clevis_error *err)
   if (is_private (&st))
     return 0;
   clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                    _(OPTION "%s: others may write to the folder"), path);
+                    _("--tang-share %s: others may write to the folder"), path);
   clevis_error_hint (err, _("What is in it would be believed.  Try: "
                             "chmod go-w %s"), path);
   return -1;
@@ -152,12 +152,12 @@ open_locks (int folder, const char *path, struct clevis_error *err)
     return clevis_error_errno (err, errno, OPTION "%s/" LOCKS, path);
   if (!S_ISREG (st.st_mode) || !is_private (&st))
     return clevis_error_set (err, CLEVIS_ERR_SYSTEM,
-                             _(OPTION "%s/" LOCKS ": not a file that only you "
+                             _("--tang-share %s/locks: not a file that only you "
                                "may write to"), path);
   if (lock_byte (fd, F_OFD_GETLK, &lock, F_WRLCK, BYTE_OF_TEST) == -1 ||
       (lock_byte (fd, F_OFD_SETLK, &lock, F_RDLCK, BYTE_OF_TEST) == -1 &&
        errno != EAGAIN && errno != EACCES)) {
-    clevis_error_errno (err, errno, _(OPTION "%s: files cannot be locked "
+    clevis_error_errno (err, errno, _("--tang-share %s: files cannot be locked "
                                       "there"), path);
     clevis_error_hint (err, _("Name a folder on another file system: on this "
                               "one runs cannot take turns."));

@@ -1403,7 +1403,8 @@ test_queue_starvation (void **state)
   for (i = done = 0; i < MANY; ++i)
     done += replies[i].nr;
   assert_in_range (done, 1, MANY / 2);
-  assert_int_equal (server_most_open (server), 1);
+  /* The server may not have seen yet that a connection has ended. */
+  assert_in_range (server_most_open (server), 1, 2);
   queue_free (large);
   queue_free (small);
   url_free (base);

@@ -41,7 +41,7 @@ let counts t =
   List.map (fun (outcome, n) -> sprintf "%7d  %s" n (Standing.text outcome))
     (Summary.counts t)
 
-let heading text = [String.uppercase_ascii text; ""]
+let heading text = [text; String.make (Escape.width text) '='; ""]
 
 let section text lines = if lines = [] then [] else heading text @ lines
 
