@@ -35,11 +35,16 @@ let record command state action guest =
      found
   | Some _ | None -> None
 
-let may_replace (command : Command.settings) state guest =
+let may_replace (command : Command.settings) state (guest : Guest.t) =
+  let file = Command.keys_file command guest in
+  let place =
+    try Unix.realpath (Filename.dirname file) ^ "/" ^ guest.name
+    with Unix.Unix_error _ -> file in
   command.own_keys
-  || (match same command state Guest.Keys guest with
-      | Some { verdict = Done; _ } -> true
-      | Some _ | None -> false)
+  || State.is_place_of_keys state guest.name place
+  || (if not (Sys.file_exists file) then
+        State.note_place_of_keys state guest.name place;
+      false)
 
 (* It may mean other servers by their names. *)
 let has_own_servers (guest : Guest.t) = guest.options <> []

@@ -11,7 +11,8 @@ val record :
     done is still there. *)
 
 val may_replace : Command.settings -> State.t -> Guest.t -> bool
-(** Was what is in the place of the keys written by this program? *)
+(** Was what is in the place of the keys written by this program?  If nothing is
+    there, what comes will be. *)
 
 val has_own_servers : Guest.t -> bool
 (** Has it options of its own, so that others need not be told what it finds of

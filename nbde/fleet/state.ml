@@ -243,6 +243,17 @@ let record t name action = read_file (file t name action ".json")
 let log_text t name action =
   Option.value (read_file (file t name action ".log")) ~default:""
 
+(* Written before the keys: however a run ends, these are known as ours then. *)
+let place_file t name = guest_folder t name / "keys.place"
+
+let is_place_of_keys t name place =
+  read_file (place_file t name) = Some place
+
+let note_place_of_keys t name place =
+  guarded t.folder (fun () ->
+    make_folder (guest_folder t name);
+    write (place_file t name) place)
+
 let lock_guest t name =
   guarded t.folder (fun () ->
     make_folder (guest_folder t name);

@@ -57,6 +57,12 @@ val repair : t -> Guest.action -> (string, int) Hashtbl.t
 val log_text : t -> string -> Guest.action -> string
 (** What the child of a guest has said. *)
 
+val note_place_of_keys : t -> string -> string -> unit
+(** The keys of a guest are going to be written to this file or folder, where nothing
+    is yet. *)
+
+val is_place_of_keys : t -> string -> string -> bool
+
 val run_ended : t -> Guest.action -> bool
 (** Has the last run of this action come to its end? *)
 

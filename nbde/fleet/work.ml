@@ -81,7 +81,9 @@ let start t index action =
   Hashtbl.replace table guest.name tries;
   State.begun t.state guest action ~tries;
   if Schedule.is_new_try t.schedule index then State.forget_down t.state;
-  let replace = Earlier.may_replace t.settings.command t.state guest in
+  let replace =
+    action = Guest.Keys
+    && Earlier.may_replace t.settings.command t.state guest in
   let words = Command.words t.settings.command action ~replace guest in
   Messages.debug "%s: %s" guest.name (String.concat " " words);
   let child =
