@@ -623,7 +623,7 @@ test_few_replies (void **state)
   CLEANUP_FREE char *large = calloc (1, SHARE_REPLY_BODY + 1), *none = NULL;
   CLEANUP_FREE char *found = NULL;
   struct share_request *r;
-  char kid[16];
+  char kid[32];
   int i;
 
   r = new_request (&run, "/adv");
