@@ -23,9 +23,10 @@ mount --bind /proc proc
 mount --bind /sys sys
 
 # A file of either that is not empty for stat.
-of_sys=$(find sys/class/net/lo/ -maxdepth 1 -name mtu)
-of_proc=$(find proc/ -maxdepth 1 -name kcore)
+of_sys=sys/class/net/lo/mtu
 [ -s "$of_sys" ] || fail 'no file in sysfs'
+of_proc=proc/kcore
+[ -s "$of_proc" ] || of_proc=
 
 qemu-img create -q -f qcow2 good.qcow2 1M
 cp good.qcow2 plain.img
