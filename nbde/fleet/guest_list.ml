@@ -37,6 +37,15 @@ let report_errors errors =
       shown @ [sprintf (f_"%d more lines are wrong") (n - most_errors)]
     else shown))
 
+(* With which some editors begin a text. *)
+let byte_order_mark = "\xef\xbb\xbf"
+
+let without_mark text =
+  let n = String.length byte_order_mark in
+  if String.starts_with ~prefix:byte_order_mark text then
+    String.sub text n (String.length text - n)
+  else text
+
 let of_text ~file ~format text =
   let seen = Hashtbl.create 1024 in
   let errors = ref [] and guests = ref [] in
@@ -60,7 +69,7 @@ let of_text ~file ~format text =
          errors :=
            sprintf "%s:%d:%d: %s" (Escape.text file) number column reason
            :: !errors in
-  List.iteri (fun i line -> add (i + 1) line) (String.split_on_char '\n' text);
+  List.iteri (fun i line -> add (i + 1) line) (String.split_on_char '\n' (without_mark text));
   if !errors <> [] then report_errors (List.rev !errors);
   Array.of_list (List.rev !guests)
 
@@ -113,13 +122,15 @@ let read_folder ~format folder =
     | names -> names
     | exception Sys_error reason -> Failure.error "%s" reason in
   Array.sort compare names;
+  (* Whoever may write to the folder shall not end the work on all others. *)
   let guest name =
     match List_line.of_path ~format (Filename.concat folder name) with
-    | guest -> guest
+    | guest -> Some guest
     | exception List_line.Bad { reason; _ } ->
-       raise (Wrong [sprintf "%s: %s" (Escape.text folder) reason]) in
+       Messages.warning (f_"%s: a disk is left out: %s") folder reason;
+       None in
   Array.of_list
-    (List.map guest
+    (List.filter_map guest
        (List.filter (is_image folder) (Array.to_list names)))
 
 let read_domains uri =

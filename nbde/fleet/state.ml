@@ -326,10 +326,12 @@ let repair_guest t action tried name { Journal.tries; is_open } =
     Journal.append t.journal ~event:"end"
       (fields @ ["repaired", Json.Bool true])
 
-let repair t action =
+let repair ?guest t action =
   guarded t.folder (fun () ->
     let tried = Hashtbl.create 1024 in
-    Hashtbl.iter (repair_guest t action tried)
+    Hashtbl.iter (fun name last ->
+      if Option.fold ~none:true ~some:(( = ) name) guest then
+        repair_guest t action tried name last)
       (Journal.read t.journal ~action:(Guest.action_name action));
     tried)
 

@@ -50,9 +50,9 @@ val begun : t -> Guest.t -> Guest.action -> tries:int -> unit
 val note : t -> event:string -> (string * Json.t) list -> unit
 (** For the journal. *)
 
-val repair : t -> Guest.action -> (string, int) Hashtbl.t
+val repair : ?guest:string -> t -> Guest.action -> (string, int) Hashtbl.t
 (** Complete the journal for guests whose end nothing is said of, since the run
-    was killed then.  How often each was tried. *)
+    was killed then; or for this one only.  How often each was tried. *)
 
 val log_text : t -> string -> Guest.action -> string
 (** What the child of a guest has said. *)

@@ -32,6 +32,7 @@ let bad name expected text_of_list =
 let () =
   good "paths" "a.img /srv/a.img, b /b" "# all\n/srv/a.img\r\n\n  \n/b\n";
   good "no line feed at the end" "a /a" "/a";
+  good "a byte order mark" "a /a" "\xef\xbb\xbf/a\n";
   good "a URI" "root nbd://h:1/root?tls=no" "nbd://h:1/root?tls=no\n";
   good "JSON" "a /1:raw /2 --deadline=5 --no-proxy"
     ({|{"name":"a","disks":[{"path":"/1","format":"raw"},{"path":"/2"}],|}

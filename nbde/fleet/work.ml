@@ -288,7 +288,7 @@ let one (settings : settings) state index =
   let guest = settings.guests.(index) in
   State.lock_guest state guest.name;
   State.end_leftovers state ~guest:guest.name;
-  let tried = Hashtbl.create 1 in
+  let tried = State.repair state settings.action ~guest:guest.name in
   let show = Show.make settings.action ~first:index ~total:1 in
   let t = make settings state ~show ~tried ~listed:tried in
   let before = Earlier.record settings.command state settings.action guest in
@@ -298,8 +298,6 @@ let one (settings : settings) state index =
      show_before t 0 guest s;
      Verdict.status s.verdict
   | Some _ | None ->
-     Option.iter (fun (s : Record.summary) ->
-       Hashtbl.replace tried guest.name s.tries) before;
      let t = { t with settings = { settings with guests = [| guest |] } } in
      protected t ~ending:ignore (fun () ->
        t.schedule <-

@@ -61,6 +61,16 @@ fleet run list "${ask[@]}" --state st --index 0 -- sh -c 'exit 4'
 assert_status 1
 assert_verdict st a-1 run command-failed
 
+# One that is killed is completed by the next one.
+fleet_start run list "${ask[@]}" --state st --index 1 -- sh -c 'touch begun; sleep 30'
+wait_for 20 [ -e begun ] || fail 'the command does not begin'
+kill -KILL "$fleet_pid"
+wait "$fleet_pid" 2>/dev/null || :
+fleet run list "${ask[@]}" --state st --index 1 -- true
+assert_status 0
+assert_equal 2 "$(jq .tries st/guests/a-2/run.json)" 'tries of a killed run'
+assert_journal_whole st
+
 # A whole run needs the folder for itself.
 fleet_start run list "${ask[@]}" --state st2 --index 0 -- sh -c 'sleep 3'
 wait_for 20 [ -s st2/journal ] || fail 'it does not begin'

@@ -74,6 +74,12 @@ echo > disks/README.md
 fleet list disks --state st3
 assert_status 0
 assert_equal 'a.raw b.img' "$(cut -d : -f 1 "$out" | xargs)" 'images'
+# Its name does not end the work on the others.
+cp --sparse=always one.luks disks/-evil.img
+fleet list disks --state st3
+assert_status 0
+assert_equal 'a.raw b.img' "$(cut -d : -f 1 "$out" | xargs)" 'images'
+assert_stderr_has "disks: a disk is left out: the name '-evil.img' begins with '-'"
 
 # A guest of several disks, and options of its own.
 printf '{"name": "two", "disks": [{"path": "%s"}, {"path": "%s", "format": "raw"}],
