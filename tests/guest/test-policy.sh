@@ -62,7 +62,10 @@ for i in 6 7 9; do
   assert_device_error "/dev/sda$i" 'not asked: '
   assert_stdout_matches "^/dev/sda$i .*: failed\$"
 done
-assert_equal $((before + 7)) "$(connections one)" 'connections'
+# Addresses that are the same may share a connection.
+after=$(connections one)
+[ "$after" -gt "$before" ] && [ "$after" -le $((before + 7)) ] ||
+  fail "$((after - before)) connections for 7 servers"
 # What to do is said without being asked for, and once: a hint for each address,
 # which can be copied as it is.
 hints=$(sed -n 's/^virt-nbde-unlock: hint: Add --tang-allow \(.*\) if .*/\1/p' \
