@@ -40,3 +40,7 @@ let of_string text =
 let member name = function
   | Dict fields -> Option.value (List.assoc_opt name fields) ~default:Null
   | Null | Bool _ | Int _ | Float _ | String _ | List _ -> Null
+
+let elements = function
+  | List elements -> elements
+  | Null | Bool _ | Int _ | Float _ | String _ | Dict _ -> []

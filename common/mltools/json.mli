@@ -31,3 +31,6 @@ val of_string : string -> t
 
 val member : string -> t -> t
 (** The field of this name; [Null] if there is none, or this is no [Dict]. *)
+
+val elements : t -> t list
+(** Of a [List]; none of anything else. *)

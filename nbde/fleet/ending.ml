@@ -72,10 +72,6 @@ let first_error = function
   | error :: _ -> error
   | [] -> ""
 
-let elements = function
-  | Json.List elements -> elements
-  | _ -> []
-
 let message json =
   match Json.member "line" json, Json.member "message" json with
   | String text, _ | Null, String text -> [Escape.text text]
@@ -90,7 +86,7 @@ let rec complaints pin =
        [sprintf (f_"%s does not have the key any more") (Escape.text url)]
     | _ -> message (Json.member "error" preflight) in
   own @ message (Json.member "error" pin)
-  @ List.concat_map complaints (elements (Json.member "children" pin))
+  @ List.concat_map complaints (Json.elements (Json.member "children" pin))
 
 let complaints_of document =
   let of_token token =
@@ -99,9 +95,9 @@ let complaints_of document =
   let of_device device =
     if Json.member "preflight" device = String "does-not-open" then
       List.concat_map of_token
-        (elements (Json.member "tokens" (Json.member "luks" device)))
+        (Json.elements (Json.member "tokens" (Json.member "luks" device)))
     else [] in
-  List.concat_map of_device (elements (Json.member "devices" document))
+  List.concat_map of_device (Json.elements (Json.member "devices" document))
 
 (* For people: what is wrong, or which servers a guest has. *)
 let detail action ~errors document =

@@ -15,10 +15,6 @@ type t = pin list list
 
 let none = []
 
-let elements = function
-  | Json.List elements -> elements
-  | _ -> []
-
 let rec pin_of json =
   match Json.member "pin" json, Json.member "url" json with
   | String "tang", String url -> Server url
@@ -29,7 +25,7 @@ let rec pin_of json =
        | Int n -> Int64.to_int n
        | _ -> 1 in
      Some_of (threshold,
-              List.map pin_of (elements (Json.member "children" json)))
+              List.map pin_of (Json.elements (Json.member "children" json)))
   | _ -> Unanswered
 
 let of_document document =
@@ -39,9 +35,9 @@ let of_document document =
     | pin, _ -> Some (pin_of pin) in
   let device json =
     List.filter_map binding
-      (elements (Json.member "tokens" (Json.member "luks" json))) in
+      (Json.elements (Json.member "tokens" (Json.member "luks" json))) in
   List.filter (( <> ) [])
-    (List.map device (elements (Json.member "devices" document)))
+    (List.map device (Json.elements (Json.member "devices" document)))
 
 let rec named = function
   | Server url -> [url]
@@ -80,7 +76,7 @@ let of_error json =
   | _ -> [], []
 
 let rec of_preflight json =
-  let below = List.map of_preflight (elements (Json.member "children" json)) in
+  let below = List.map of_preflight (Json.elements (Json.member "children" json)) in
   let own =
     match Json.member "url" json, Json.member "preflight" json with
     | String url, (Dict _ as preflight) ->
@@ -94,18 +90,18 @@ let rec of_preflight json =
   List.concat reached, List.concat unreachable
 
 let of_device json =
-  let by = elements (Json.member "servers" (Json.member "unlocked_by" json)) in
+  let by = Json.elements (Json.member "servers" (Json.member "unlocked_by" json)) in
   let url = function
     | Json.String url -> [url]
     | _ -> [] in
-  let tokens = elements (Json.member "tokens" (Json.member "luks" json)) in
+  let tokens = Json.elements (Json.member "tokens" (Json.member "luks" json)) in
   (List.concat_map url by, [])
-  :: List.map of_error (elements (Json.member "errors" json))
+  :: List.map of_error (Json.elements (Json.member "errors" json))
   @ List.map (fun token -> of_preflight (Json.member "pin" token)) tokens
 
 let evidence document =
   let found =
-    List.concat_map of_device (elements (Json.member "devices" document)) in
+    List.concat_map of_device (Json.elements (Json.member "devices" document)) in
   let reached, unreachable = List.split found in
   let once lists = List.sort_uniq String.compare (List.concat lists) in
   let reached = once reached in

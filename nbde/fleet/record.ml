@@ -4,8 +4,6 @@
  * What is kept of the last end of an action for a guest.
  *)
 
-open Printf
-
 type t = {
   guest : Guest.t;
   action : Guest.action;
@@ -23,10 +21,7 @@ type t = {
 
 let version = 1L
 
-let time seconds =
-  let tm = Unix.gmtime seconds in
-  sprintf "%04d-%02d-%02dT%02d:%02d:%02dZ" (tm.tm_year + 1900) (tm.tm_mon + 1)
-    tm.tm_mday tm.tm_hour tm.tm_min tm.tm_sec
+let time = Times.rfc3339
 
 let optional f = Option.fold ~none:Json.Null ~some:f
 let number n = Json.Int (Int64.of_int n)
@@ -91,10 +86,6 @@ let read ~same content =
           (Verdict.of_name verdict)
      | _ -> None
 
-let elements = function
-  | Json.List elements -> elements
-  | _ -> []
-
 let devices document =
   let device json =
     let by = Json.member "unlocked_by" json in
@@ -104,6 +95,6 @@ let devices document =
       "state", Json.member "state" json;
       "token", Json.member "token" by;
       "keyslot", Json.member "keyslot" by;
-      "servers", Json.List (elements (Json.member "servers" by));
+      "servers", Json.List (Json.elements (Json.member "servers" by));
     ] in
-  Json.List (List.map device (elements (Json.member "devices" document)))
+  Json.List (List.map device (Json.elements (Json.member "devices" document)))

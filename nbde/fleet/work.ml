@@ -217,10 +217,12 @@ let end_children t =
 (* What servers and disks were like is asked anew, unless a run that was to ask did
  * not come to its end.
  *)
-let goes_on (settings : settings) state =
-  match settings.action with
-  | Guest.List | Preflight -> not (State.run_ended state settings.action)
+let lasts = function
+  | Guest.List | Preflight -> false
   | Keys | Run -> true
+
+let goes_on (settings : settings) state =
+  lasts settings.action || not (State.run_ended state settings.action)
 
 let is_finished (settings : settings) (s : Record.summary) =
   not (Verdict.again ~retry_failed:settings.retry_failed s.verdict)
@@ -294,7 +296,7 @@ let one (settings : settings) state index =
   let before = Earlier.record settings.command state settings.action guest in
   match before with
   | Some ({ verdict = Done | Unbound; _ } as s)
-       when List.mem settings.action [Guest.Keys; Run] ->
+       when lasts settings.action ->
      show_before t 0 guest s;
      Verdict.status s.verdict
   | Some _ | None ->

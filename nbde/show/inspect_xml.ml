@@ -4,9 +4,7 @@
  * What virt-inspector(1) writes.
  *)
 
-type tree =
-  | Element of string * (string * string) list * tree list
-  | Text of string
+open Xml
 
 let parent name children = Element (name, [], children)
 let leaf ?(attributes = []) name text =
@@ -93,26 +91,6 @@ let operating_system (s : Inspect.operating_system) =
     Option.map (fun png -> leaf "icon" (wrapped (Base64.encode png))) s.icon;
   ])
 
-(* Xmlm would put text on lines of its own, too, and so change it. *)
-let rec write output ~depth tree =
-  let put signal = Xmlm.output output signal in
-  let line depth = put (`Data ("\n" ^ String.make (2 * depth) ' ')) in
-  match tree with
-  | Text text -> put (`Data (Escape.xml text))
-  | Element (name, attributes, children) ->
-     let attribute (name, value) = ("", name), Escape.xml_attribute value in
-     put (`El_start (("", name), List.map attribute attributes));
-     let nested = function Element _ -> true | Text _ -> false in
-     List.iter (fun child ->
-       if nested child then line (depth + 1);
-       write output ~depth:(depth + 1) child) children;
-     if List.exists nested children then line depth;
-     put `El_end
-
 let document (t : Inspect.t) =
-  let buffer = Buffer.create 4096 in
-  let output = Xmlm.make_output ~nl:true (`Buffer buffer) in
-  Xmlm.output output (`Dtd None);
-  write output ~depth:0
-    (parent "operatingsystems" (List.map operating_system t.systems));
-  Buffer.contents buffer
+  Xml.document
+    (parent "operatingsystems" (List.map operating_system t.systems))

@@ -26,12 +26,9 @@ fleet ()
 # Start it in the background; sets fleet_pid.
 fleet_start ()
 {
-  mark_run
-  last_command="$VIRT_NBDE_FLEET $*"
-  setsid env --default-signal=INT,QUIT "${marked[@]}" \
-    "$VIRT_NBDE_FLEET" "$@" > "$out" 2> "$err" </dev/null &
-  fleet_pid=$!
-  groups+=("$fleet_pid")
+  program_start "$VIRT_NBDE_FLEET" "$@"
+  # shellcheck disable=SC2154
+  fleet_pid=$program_pid
 }
 
 # A disk that is a LUKS device bound to a server, which must be started:

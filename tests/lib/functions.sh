@@ -409,12 +409,19 @@ run_command ()
 # terminal does; sets nbde_pid.
 nbde_start ()
 {
+  program_start "$VIRT_NBDE_UNLOCK" "$@"
+  nbde_pid=$program_pid
+}
+
+# The same for another program; sets program_pid.
+program_start ()
+{
   mark_run
-  last_command="$VIRT_NBDE_UNLOCK $*"
+  last_command=$*
   setsid env --default-signal=INT,QUIT "${marked[@]}" \
-    "$VIRT_NBDE_UNLOCK" "$@" > "$out" 2> "$err" </dev/null &
-  nbde_pid=$!
-  groups+=("$nbde_pid")
+    "$@" > "$out" 2> "$err" </dev/null &
+  program_pid=$!
+  groups+=("$program_pid")
 }
 
 # Wait for what was started, at most so many seconds; sets status.

@@ -57,10 +57,6 @@ let text = function
   | Json.String s -> Some s
   | Null | Bool _ | Int _ | Float _ | List _ | Dict _ -> None
 
-let elements = function
-  | Json.List elements -> elements
-  | Null | Bool _ | Int _ | Float _ | String _ | Dict _ -> []
-
 let index_of_any characters s =
   let rec find i =
     if i >= String.length s then String.length s
@@ -147,7 +143,7 @@ let rec of_json ~keep json =
          Sss { threshold = Int64.to_int threshold;
                children =
                  List.map (of_json ~keep)
-                   (elements (Json.member "children" json)) }
+                   (Json.elements (Json.member "children" json)) }
       | _, _ -> Unusable)
   | String "tang" ->
      (match Json.member "error" json, key_of ~keep json with
@@ -189,11 +185,11 @@ let rec answers ~keep json =
     match Json.member "preflight" json, key_of ~keep json with
     | (Dict _ as said), Some key -> [key, said_of ~keep said]
     | _, _ -> [] in
-  own @ List.concat_map (answers ~keep) (elements (Json.member "children" json))
+  own @ List.concat_map (answers ~keep) (Json.elements (Json.member "children" json))
 
 let rec errors json =
   Option.to_list (trouble ~message:"line" (Json.member "error" json))
-  @ List.concat_map errors (elements (Json.member "children" json))
+  @ List.concat_map errors (Json.elements (Json.member "children" json))
 
 let rec keys = function
   | Tang key -> [key]

@@ -79,8 +79,5 @@ val suffices : (key -> bool) -> t -> bool
 val text : Json.t -> string option
 (** A string, cut if it is longer than anything that we print. *)
 
-val elements : Json.t -> Json.t list
-(** Nothing if it is no list. *)
-
 val trouble : message:string -> Json.t -> trouble option
 (** An error of a document, whose text is in the field [message]. *)

@@ -84,7 +84,7 @@ let seconds_of json =
   | Int n when n >= 0L -> Int64.to_float n
   | _ -> damaged (f_"'%s' is no number") "seconds"
 
-let elements name json = Pins.elements (Json.member name json)
+let elements name json = Json.elements (Json.member name json)
 
 (* With --preflight nothing has failed yet: what the servers said is why the
  * device would not open.

@@ -8,7 +8,7 @@ open Printf
 
 open Gettext
 
-type tree = Element of string * (string * string) list * tree list | Text of string
+open Xml
 
 type result = Passed | Skipped | Failure of string | Error of string
 
@@ -114,27 +114,8 @@ let suite t action =
      Some (Element ("testsuite", attributes,
                     List.map (fun row -> row.element) rows))
 
-let rec write output ~depth tree =
-  let put signal = Xmlm.output output signal in
-  let line depth = put (`Data ("\n" ^ String.make (2 * depth) ' ')) in
-  match tree with
-  | Text text -> put (`Data (Escape.xml text))
-  | Element (name, attributes, children) ->
-     let attribute (name, value) = ("", name), Escape.xml_attribute value in
-     put (`El_start (("", name), List.map attribute attributes));
-     let nested = function Element _ -> true | Text _ -> false in
-     List.iter (fun child ->
-       if nested child then line (depth + 1);
-       write output ~depth:(depth + 1) child) children;
-     if List.exists nested children then line depth;
-     put `El_end
-
 let document t =
   let all = List.concat_map (rows t) Records.actions in
   let suites = List.filter_map (suite t) Records.actions in
-  let buffer = Buffer.create 65536 in
-  let output = Xmlm.make_output ~nl:true (`Buffer buffer) in
-  Xmlm.output output (`Dtd None);
-  write output ~depth:0
-    (Element ("testsuites", ("name", "virt-nbde-fleet") :: numbers all, suites));
-  Buffer.contents buffer
+  Xml.document
+    (Element ("testsuites", ("name", "virt-nbde-fleet") :: numbers all, suites))
