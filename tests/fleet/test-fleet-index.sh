@@ -72,7 +72,14 @@ assert_equal 2 "$(jq .tries st/guests/a-2/run.json)" 'tries of a killed run'
 assert_journal_whole st
 
 # A whole run needs the folder for itself.
-fleet_start run list "${ask[@]}" --state st2 --index 0 -- sh -c 'sleep 3'
+cat > until-told <<'END'
+for ((i = 0; i < 600; i++)); do
+  [ ! -e go ] || exit 0
+  sleep 0.1
+done
+exit 1
+END
+fleet_start run list "${ask[@]}" --state st2 --index 0 -- bash until-told
 wait_for 20 [ -s st2/journal ] || fail 'it does not begin'
 fleet list list --state st2
 assert_status 1
@@ -81,6 +88,7 @@ assert_stderr_has 'st2: another run works in it'
 fleet run list "${ask[@]}" --state st2 --index 0 -- true
 assert_status 1
 assert_stderr_has 'a-1: another run works on this guest'
+touch go
 wait "$fleet_pid" || fail 'the first one'
 fleet keys list "${ask[@]}" --state st2
 assert_status 1

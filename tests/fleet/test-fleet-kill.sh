@@ -92,18 +92,25 @@ done
 cat > slowly <<'END'
 #!/bin/bash
 echo "begin $1" >> commands
-sleep 1
+for ((i = 0; i < 600; i++)); do
+  [ ! -e go ] || break
+  sleep 0.1
+done
 echo "end $1" >> commands
 END
 chmod +x slowly
 : > commands
 head -n 4 list > short-list
 fleet_start run short-list "${ask[@]}" --state st -P 4 -- ./slowly '{name}'
-four_have_begun () { [ "$(grep -c begin commands)" -eq 4 ]; }
-wait_for 20 four_have_begun || fail 'no command begins'
+have_begun () { [ "$(grep -c begin commands)" -eq "$1" ]; }
+wait_for 20 have_begun 4 || fail 'no command begins'
 kill -KILL "$fleet_pid"
-fleet run short-list "${ask[@]}" --state st -P 4 -- ./slowly '{name}'
-assert_status 0
+wait "$fleet_pid" 2>/dev/null || :
+fleet_start run short-list "${ask[@]}" --state st -P 4 -- ./slowly '{name}'
+wait_for 20 have_begun 8 || fail 'no command begins again'
+touch go
+wait "$fleet_pid" || fail "the second run: $(cat "$err")"
+assert_no_leftovers
 ends=$(sort commands | grep end | uniq -c | awk '{ print $1 }' | xargs)
 assert_equal '1 1 1 1' "$ends" 'ends of commands'
 
