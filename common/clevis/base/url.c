@@ -300,3 +300,12 @@ url_free (struct url *url)
   free (url->host);
   free (url);
 }
+
+char *
+url_origin (const struct url *url)
+{
+  char *origin;
+
+  return asprintf (&origin, "%s://%s:%d", url->scheme, url->host,
+                   url->port) == -1 ? NULL : origin;
+}

@@ -39,4 +39,9 @@ struct url {
 extern struct url *url_parse (const char *text, struct clevis_error *err);
 extern void url_free (struct url *url);
 
+/* What tells servers apart, "scheme://host:port", which the caller frees; NULL if
+ * memory is short.
+ */
+extern char *url_origin (const struct url *url);
+
 #endif /* CLEVIS_URL_H */

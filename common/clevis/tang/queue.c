@@ -217,14 +217,11 @@ queue_cancel (struct queued *queued)
 static struct server *
 find_server (struct queue *queue, const struct url *url)
 {
-  CLEANUP_FREE char *origin = NULL;
+  CLEANUP_FREE char *origin = url_origin (url);
   struct server *server;
 
-  if (asprintf (&origin, "%s://%s:%d", url->scheme, url->host,
-                url->port) == -1) {
-    origin = NULL;
+  if (origin == NULL)
     return NULL;
-  }
   for (server = queue->servers; server; server = server->next)
     if (strcmp (server->origin, origin) == 0)
       return server;

@@ -108,16 +108,12 @@ find_url (const struct servers *servers, const char *text, bool *mapped,
 static char *
 origin_of (const struct asked *asked)
 {
-  const struct url *url = asked->url;
-  const struct policy *policy = asked->servers->policy;
-  struct policy_target target = policy_target_of (url);
-  char *name;
+  const struct http_request request = {
+    .base = asked->url, .trusted = asked->mapped,
+  };
 
-  target.proxied = policy_proxy (policy, &target) != NULL;
-  if (!asked->mapped && policy_check_target (policy, &target, NULL) == -1)
-    return NULL;
-  return asprintf (&name, "%s://%s:%d", url->scheme, url->host,
-                   url->port) == -1 ? NULL : name;
+  return http_check (asked->servers->policy, &request, NULL) == 0
+    ? url_origin (asked->url) : NULL;
 }
 
 /* Is there room for this server among those of the device?  One that was seen

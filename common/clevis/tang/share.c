@@ -213,13 +213,11 @@ static struct origin *
 find_origin (struct share *share, const struct url *url,
              struct clevis_error *err)
 {
-  CLEANUP_FREE char *name = NULL;
+  CLEANUP_FREE char *name = url_origin (url);
   struct origin *origin;
   struct digest digest;
 
-  if (asprintf (&name, "%s://%s:%d", url->scheme, url->host,
-                url->port) == -1) {
-    name = NULL;
+  if (name == NULL) {
     clevis_error_errno (err, ENOMEM, "--tang-share");
     return NULL;
   }
